@@ -1,0 +1,191 @@
+"""fastconv beside its peers, interleaved in one process, as ratios.
+
+    python bench/compare.py                                   every named layer, forward
+    python bench/compare.py --direction backward --threads 2
+    python bench/compare.py --sizes other --family depthwise grouped
+    python bench/compare.py --problem "n1c64h56w56 k64r3s3 p1"
+    python bench/compare.py --algorithms                      auto against every registry row
+
+A ratio of 2x means: twice as fast as the fastest peer of that run.  ``bench/README.md`` tells how
+the numbers are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import layers
+import peers
+import report
+from peak import peak_flops, processor
+from problems import Problem, parse
+from report import Row
+from timing import Call, measure
+
+TOLERANCE = 1e-4  # of the largest output; the tests hold the real bounds
+
+
+def chosen(args: argparse.Namespace) -> Iterator[tuple[str, str, str, Problem]]:
+    """The problems asked for, as (sizes, family, label, problem)."""
+    if args.problem:
+        for text in args.problem:
+            yield "given", "given", text, parse(text)
+        return
+    for sizes, known in (("named", layers.NAMED), ("other", layers.OTHER)):
+        if args.sizes not in (sizes, "all"):
+            continue
+        for family, problems in known.items():
+            if args.family and family not in args.family:
+                continue
+            for label, problem in problems.items():
+                if (problem.op != "conv") == args.direction.startswith("pool"):
+                    yield sizes, family, label, problem
+
+
+def contestants(problem: Problem, direction: str, found: dict[str, peers.Peer]) -> dict[str, Call]:
+    """Every peer that can do the problem, its result compared with the first one's."""
+    data, calls, first = problem.data(), {}, None
+    for name, prepare in found.items():
+        call = prepare(problem, direction, data)
+        if call is None:
+            continue
+        result = call()
+        first = result if first is None else first
+        error = peers.largest_error(first, result)
+        if not error <= TOLERANCE:
+            raise SystemExit(f"{problem}: {name} differs from {next(iter(calls))} by {error:.1e}")
+        calls[name] = call
+    return calls
+
+
+def algorithm_calls(problem: Problem, direction: str) -> dict[str, Call]:
+    """``auto`` and every row of the registry that supports the problem."""
+    from fastconv import _core
+
+    data, calls = problem.data(), {}
+    for name in ["auto", *_core.algorithms(direction)]:
+        try:
+            call = peers.fastconv_peer(problem, direction, data, name)
+            call()
+        except ValueError:  # this row does not support the problem
+            continue
+        calls[name] = call
+    return calls
+
+
+def run(args: argparse.Namespace) -> list[Row]:
+    """Measure, printing each layer as it is done."""
+    found = peers.available(["fastconv"] if args.algorithms else args.peers, args.threads)
+    direction = {"pool": "forward", "pool-backward": "backward"}.get(args.direction, args.direction)
+    rest = 0.004 if args.threads > 1 else 0.0
+    rows, family = [], None
+    for sizes, group, label, problem in chosen(args):
+        if group != family:
+            family = group
+            print(f"[{family}]", flush=True)
+        if args.algorithms:
+            calls = algorithm_calls(problem, direction)
+        else:
+            calls = contestants(problem, direction, found)
+        seconds = measure(calls, args.rounds, args.seconds, rest)
+        rows.append(Row(direction, args.threads, sizes, group, label, str(problem), seconds))
+        times = "  ".join(f"{name} {s * 1e3:.4g}" for name, s in seconds.items())
+        ratio = rows[-1].ratio("fastconv")
+        lead = "" if ratio is None else f"{ratio:5.2f}x"
+        print(f"  {label:22} {lead:8}{times} ms", flush=True)
+    return rows
+
+
+def machine(peak: float) -> dict[str, object]:
+    """What the numbers were measured on."""
+    versions = {}
+    for name in ("fastconv", "numpy", "torch", "onnxruntime", "openvino"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "processor": processor(), "system": platform.system(), "python": platform.python_version(),
+        "peak": peak, "versions": versions,
+    }  # fmt: skip
+
+
+def markdown(about: dict[str, object], rows: list[Row]) -> str:
+    """The report as it stands in RESULTS.md."""
+    peak = float(about["peak"])  # type: ignore[arg-type]
+    versions = ", ".join(f"{n} {v}" for n, v in about["versions"].items())  # type: ignore[attr-defined]
+    parts = [
+        "# Results\n",
+        "fastconv beside its peers: NumPy arrays in, NumPy arrays out, interleaved in one process, "
+        "medians. A ratio says how many times faster than the fastest peer of the same run: with "
+        "raw weights, and with a plan. How it is measured: [README](README.md).\n",
+        f"{about['processor']}, {about['system']}, Python {about['python']}; {versions}. "
+        f"FMA peak of one core {peak / 1e9:.0f} GFLOP/s (float32).\n",
+    ]
+    for (threads, sizes, direction), group in report.sections(rows).items():
+        count = "one thread" if threads == 1 else f"{threads} threads"
+        parts += [
+            f"## {sizes.capitalize()} sizes, {direction}, {count}\n",
+            report.as_markdown(report.family_table(group)) + "\n",
+            "<details><summary>Every layer</summary>\n",
+            report.as_markdown(report.layer_table(group, peak)) + "\n",
+            "</details>\n",
+        ]
+    return "\n".join(parts)
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--direction", default="forward",
+        choices=["forward", "backward", "input", "weight", "pool", "pool-backward"],
+        help="convolution passes ('input' and 'weight' are one gradient alone), or pools",
+    )  # fmt: skip
+    parser.add_argument("--sizes", default="named", choices=["named", "other", "all"])
+    parser.add_argument("--family", nargs="+", help="only these families")
+    parser.add_argument("--problem", action="append", help="only this problem (may be repeated)")
+    parser.add_argument("--peers", nargs="+", help=f"only these of {', '.join(peers.PEERS)}")
+    parser.add_argument("--algorithms", action="store_true", help="registry rows beside auto")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=21, help="most turns per contestant")
+    parser.add_argument("--seconds", type=float, default=1.0, help="time for each layer")
+    parser.add_argument("--json", type=Path, help="add the rows to this file")
+    parser.add_argument("--markdown", type=Path, help="write a report (of all rows in --json)")
+    args = parser.parse_args(argv)
+    known = {**layers.NAMED, **layers.OTHER}
+    for family in args.family or ():
+        if family not in known:
+            parser.error(f"--family {family}: expected one of {', '.join(known)}")
+    if args.algorithms and args.direction not in ("forward", "input", "weight"):
+        parser.error("--algorithms: expected --direction forward, input or weight")
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = arguments(argv)
+    rows = run(args)
+    if not rows:
+        print("no layer fits the choice")
+        return 1
+    if args.algorithms:
+        print("\n" + report.as_text(report.algorithm_table(rows)))
+        print(f"\nauto within 5 % of the best row: {100 * report.near_best(rows):.0f} % of layers")
+        return 0
+    print("\n" + report.as_text(report.family_table(rows)))
+    about = machine(peak_flops())
+    if args.json:
+        rows = report.save(args.json, about, rows)
+    if args.markdown:
+        args.markdown.write_text(markdown(about, rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""What the measurements mean: ratios against the best peer, means by family, tables, files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from peers import OURS
+from problems import parse
+
+# What the project asks of each family against the best peer: (raw weights, plan).
+TARGETS = {
+    "forward": {
+        "3x3": (2.2, 2.6), "3x3 14px": (1.4, 2.3), "3x3 7px": (1.0, 1.5), "1x1": (1.05, 1.15),
+        "strided": (1.0, 1.1), "first": (1.5, 1.7), "simplecnn b1": (3.5, 4.0),
+        "simplecnn b64": (2.2, 2.5), "depthwise": (1.8, 1.8), "grouped": (3.5, 3.5), "pool": (4, 4),
+    },
+    "backward": {
+        "3x3": (2.8, 2.8), "3x3 14px": (1.8, 1.8), "3x3 7px": (1.1, 1.1), "1x1": (1.1, 1.1),
+        "strided": (1.3, 1.3), "first": (1.0, 1.0), "simplecnn b1": (8.0, 8.0),
+        "simplecnn b64": (2.8, 2.8), "depthwise": (3.5, 3.5), "grouped": (10, 10),
+        "pool": (2.5, 2.5),
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer in one direction: the median seconds of every contestant."""
+
+    direction: str
+    threads: int
+    sizes: str  # "named" or "other"
+    family: str
+    label: str
+    problem: str
+    seconds: dict[str, float]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return (self.direction, self.threads, self.sizes, self.family, self.label, self.problem)
+
+    @property
+    def best_peer(self) -> str | None:
+        """The fastest contestant that is not ours."""
+        peers = {n: s for n, s in self.seconds.items() if n.split(":")[0] not in OURS}
+        return min(peers, key=peers.__getitem__) if peers else None
+
+    def ratio(self, ours: str) -> float | None:
+        """How many times faster than the best peer we are."""
+        if ours not in self.seconds or self.best_peer is None:
+            return None
+        return self.seconds[self.best_peer] / self.seconds[ours]
+
+    def rate(self, name: str) -> float:
+        """GFLOP/s of a convolution, counted as a direct one; GB/s of a pool."""
+        problem = parse(self.problem)
+        work = problem.flops if problem.op == "conv" else problem.bytes
+        passes = 2 if problem.op == "conv" and self.direction == "backward" else 1
+        return passes * work / self.seconds[name] / 1e9
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    return math.exp(sum(map(math.log, values)) / len(values)) if values else math.nan
+
+
+def layer_table(rows: Sequence[Row], peak: float | None = None) -> list[list[str]]:
+    """Header and one line per layer: our time, rate, share of peak, ratios, every peer's time."""
+    names = list(dict.fromkeys(n for row in rows for n in row.seconds))
+    peers = [n for n in names if n not in OURS]
+    ours = ["ms", "GFLOP/s or GB/s", "% of peak", "best peer", "ratio", "plan"]
+    table = [["layer", "problem", *ours, *peers]]
+    for row in rows:
+        line = [row.label, row.problem]
+        if "fastconv" in row.seconds:
+            rate = row.rate("fastconv")
+            convolution = parse(row.problem).op == "conv"
+            share = f"{100 * rate * 1e9 / (peak * row.threads):.0f}" if peak and convolution else ""
+            line += [_ms(row.seconds["fastconv"]), f"{rate:.1f}", share]
+        else:
+            line += ["", "", ""]
+        line += [row.best_peer or "", _times(row.ratio("fastconv")), _times(row.ratio("plan"))]
+        table.append(line + [_ms(row.seconds[n]) if n in row.seconds else "" for n in peers])
+    return table
+
+
+def family_table(rows: Sequence[Row]) -> list[list[str]]:
+    """Header, one line per family and one for all: geometric means, worst layer, target."""
+    table = [["family", "layers", "ratio", "worst", "plan", "worst", "target", "worst layer"]]
+    families = list(dict.fromkeys(row.family for row in rows))
+    groups = [(f, [r for r in rows if r.family == f]) for f in families]
+    for family, group in [*groups, ("all", list(rows))]:
+        line = [family, str(len(group))]
+        for ours in OURS:
+            ratios = [r for row in group if (r := row.ratio(ours)) is not None]
+            line += [_times(geometric_mean(ratios)), _times(min(ratios))] if ratios else ["", ""]
+        target = TARGETS.get(group[0].direction, {}).get(family)
+        line.append("" if target is None else " / ".join(f"{t:g}x" for t in dict.fromkeys(target)))
+        known = [row for row in group if row.ratio("fastconv") is not None]
+        worst = min(known, key=lambda row: row.ratio("fastconv") or 0, default=None)
+        table.append([*line, worst.label if worst else ""])
+    return table
+
+
+def algorithm_table(rows: Sequence[Row]) -> list[list[str]]:
+    """Header and one line per layer: every registry row's time, and auto against the best."""
+    names = list(dict.fromkeys(n for row in rows for n in row.seconds))
+    table = [["layer", "problem", *names, "best", "auto behind best"]]
+    for row in rows:
+        best = min(row.seconds, key=row.seconds.__getitem__)
+        behind = row.seconds["auto"] / row.seconds[best] - 1
+        times = [_ms(row.seconds[n]) if n in row.seconds else "" for n in names]
+        table.append([row.label, row.problem, *times, best, f"{100 * behind:.0f} %"])
+    return table
+
+
+def near_best(rows: Sequence[Row], within: float = 0.05) -> float:
+    """Share of the layers on which ``auto`` is at most ``within`` slower than the best row."""
+    good = [r.seconds["auto"] <= (1 + within) * min(r.seconds.values()) for r in rows]
+    return sum(good) / len(good) if good else math.nan
+
+
+def as_text(table: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    )
+
+
+def as_markdown(table: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(line) + " |" for line in table]
+    return "\n".join([lines[0], "|" + "---|" * len(table[0]), *lines[1:]])
+
+
+def sections(rows: Iterable[Row]) -> dict[tuple[int, str, str], list[Row]]:
+    """Rows grouped into the tables of a report: (threads, sizes, direction)."""
+    found: dict[tuple[int, str, str], list[Row]] = {}
+    for row in rows:
+        pool = "pool " if parse(row.problem).op != "conv" else ""
+        found.setdefault((row.threads, row.sizes, pool + row.direction), []).append(row)
+    return found
+
+
+def load(path: Path) -> tuple[dict[str, object], list[Row]]:
+    """The machine and the rows kept in a JSON file; nothing where there is no file."""
+    if not path.exists():
+        return {}, []
+    content = json.loads(path.read_text())
+    return content["machine"], [Row(**row) for row in content["rows"]]
+
+
+def save(path: Path, machine: dict[str, object], rows: Sequence[Row]) -> list[Row]:
+    """Add rows to a JSON file, replacing those of the same layer; return all of them."""
+    merged = {row.key: row for row in load(path)[1]}
+    merged.update({row.key: row for row in rows})
+    content = {"machine": machine, "rows": [asdict(row) for row in merged.values()]}
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return list(merged.values())
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.4g}"
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}x"

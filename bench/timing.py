@@ -1,0 +1,47 @@
+"""Interleaved timing: contestants take turns in short blocks, so that a change in the machine's
+speed meets all of them alike.  The medians of their blocks are compared."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+Call = Callable[[], object]
+
+BLOCK_SECONDS = 0.002  # a block repeats short calls for about this long
+
+
+def measure(
+    calls: dict[str, Call], rounds: int = 15, seconds: float = 1.0, rest: float = 0
+) -> dict[str, float]:
+    """Median seconds of one call of each contestant.
+
+    At most ``rounds`` turns each and, once everybody had three, about ``seconds`` in all.  Each
+    block starts with an untimed call that brings its own data back into the caches; ``rest`` sleeps
+    before it, until the spinning threads of the contestant before have gone to sleep.
+    """
+    repeats = {}
+    for name, call in calls.items():
+        call()
+        once = _block(call, 1)
+        repeats[name] = max(1, min(1000, round(BLOCK_SECONDS / max(once, 1e-7))))
+
+    blocks: dict[str, list[float]] = {name: [] for name in calls}
+    end = time.perf_counter() + seconds
+    for turn in range(rounds):
+        if turn >= 3 and time.perf_counter() > end:
+            break
+        for name, call in calls.items():
+            if rest:
+                time.sleep(rest)
+            call()
+            blocks[name].append(_block(call, repeats[name]))
+    return {name: statistics.median(values) for name, values in blocks.items()}
+
+
+def _block(call: Call, repeats: int) -> float:
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - start) / repeats
