@@ -1,10 +1,11 @@
 """fastconv beside its peers, interleaved in one process, as ratios.
 
     python bench/compare.py                                   every named layer, forward
-    python bench/compare.py --direction backward --threads 2
+    python bench/compare.py --direction backward --threads 1 2
     python bench/compare.py --sizes other --family depthwise grouped
     python bench/compare.py --problem "n1c64h56w56 k64r3s3 p1"
     python bench/compare.py --algorithms                      auto against every registry row
+    python bench/compare.py --direction all --sizes all --threads 1 2 --markdown bench/RESULTS.md
 
 A ratio of 2x means: twice as fast as the fastest peer of that run.  ``bench/README.md`` tells how
 the numbers are made.
@@ -17,6 +18,7 @@ import importlib.metadata
 import platform
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import layers
@@ -27,24 +29,24 @@ from problems import Problem, parse
 from report import Row
 from timing import Call, measure
 
+ALL = ("forward", "backward", "pool", "pool-backward")
 TOLERANCE = 1e-4  # of the largest output; the tests hold the real bounds
 
 
-def chosen(args: argparse.Namespace) -> Iterator[tuple[str, str, str, Problem]]:
-    """The problems asked for, as (sizes, family, label, problem)."""
-    if args.problem:
-        for text in args.problem:
-            yield "given", "given", text, parse(text)
-        return
-    for sizes, known in (("named", layers.NAMED), ("other", layers.OTHER)):
-        if args.sizes not in (sizes, "all"):
-            continue
-        for family, problems in known.items():
-            if args.family and family not in args.family:
+def chosen(args: argparse.Namespace) -> Iterator[tuple[str, str, str, str, Problem]]:
+    """The layers asked for, as (direction, sizes, family, label, problem)."""
+    for direction in ALL if args.direction == "all" else (args.direction,):
+        passes = {"pool": "forward", "pool-backward": "backward"}.get(direction, direction)
+        for text in args.problem or ():
+            yield passes, "given", "given", text, parse(text)
+        for sizes, known in (("named", layers.NAMED), ("other", layers.OTHER)):
+            if args.problem or args.sizes not in (sizes, "all"):
                 continue
-            for label, problem in problems.items():
-                if (problem.op != "conv") == args.direction.startswith("pool"):
-                    yield sizes, family, label, problem
+            for family in args.family or known:
+                for label, problem in known.get(family, {}).items():
+                    if (problem.op != "conv") == direction.startswith("pool"):
+                        problem = replace(problem, dtype=args.dtype)
+                        yield passes, sizes, family, label, problem
 
 
 def contestants(problem: Problem, direction: str, found: dict[str, peers.Peer]) -> dict[str, Call]:
@@ -80,24 +82,25 @@ def algorithm_calls(problem: Problem, direction: str) -> dict[str, Call]:
 
 def run(args: argparse.Namespace) -> list[Row]:
     """Measure, printing each layer as it is done."""
-    found = peers.available(["fastconv"] if args.algorithms else args.peers, args.threads)
-    direction = {"pool": "forward", "pool-backward": "backward"}.get(args.direction, args.direction)
-    rest = 0.004 if args.threads > 1 else 0.0
-    rows, family = [], None
-    for sizes, group, label, problem in chosen(args):
-        if group != family:
-            family = group
-            print(f"[{family}]", flush=True)
-        if args.algorithms:
-            calls = algorithm_calls(problem, direction)
-        else:
-            calls = contestants(problem, direction, found)
-        seconds = measure(calls, args.rounds, args.seconds, rest)
-        rows.append(Row(direction, args.threads, sizes, group, label, str(problem), seconds))
-        times = "  ".join(f"{name} {s * 1e3:.4g}" for name, s in seconds.items())
-        ratio = rows[-1].ratio("fastconv")
-        lead = "" if ratio is None else f"{ratio:5.2f}x"
-        print(f"  {label:22} {lead:8}{times} ms", flush=True)
+    rows, section = [], None
+    for threads in args.threads:
+        found = peers.available(["fastconv"] if args.algorithms else args.peers, threads)
+        rest = 0.004 if threads > 1 else 0.0
+        for direction, sizes, family, label, problem in chosen(args):
+            if section != (section := f"[{family}] {direction}, {threads} thread(s)"):
+                print(section, flush=True)
+            if args.algorithms:
+                calls = algorithm_calls(problem, direction)
+            else:
+                calls = contestants(problem, direction, found)
+            if not calls:
+                continue
+            seconds = measure(calls, args.rounds, args.seconds, rest)
+            row = Row(direction, threads, sizes, family, label, str(problem), seconds)
+            times = "  ".join(f"{name} {s * 1e3:.4g}" for name, s in seconds.items())
+            ratio = row.ratio("fastconv")
+            print(f"  {label:22} {f'{ratio:5.2f}x' if ratio else '':8}{times} ms", flush=True)
+            rows.append(row)
     return rows
 
 
@@ -127,15 +130,17 @@ def markdown(about: dict[str, object], rows: list[Row]) -> str:
         f"{about['processor']}, {about['system']}, Python {about['python']}; {versions}. "
         f"FMA peak of one core {peak / 1e9:.0f} GFLOP/s (float32).\n",
     ]
-    for (threads, sizes, direction), group in report.sections(rows).items():
-        count = "one thread" if threads == 1 else f"{threads} threads"
+    for title, group in report.sections(rows).items():
         parts += [
-            f"## {sizes.capitalize()} sizes, {direction}, {count}\n",
+            f"## {title}\n",
             report.as_markdown(report.family_table(group)) + "\n",
             "<details><summary>Every layer</summary>\n",
             report.as_markdown(report.layer_table(group, peak)) + "\n",
             "</details>\n",
         ]
+    speedups = report.scaling_table(rows)
+    if len(speedups) > 1:
+        parts += ["## Two threads against one\n", report.as_markdown(speedups) + "\n"]
     return "\n".join(parts)
 
 
@@ -145,15 +150,16 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--direction", default="forward",
-        choices=["forward", "backward", "input", "weight", "pool", "pool-backward"],
-        help="convolution passes ('input' and 'weight' are one gradient alone), or pools",
+        choices=["forward", "backward", "input", "weight", "pool", "pool-backward", "all"],
+        help="convolution passes ('input' and 'weight' are one gradient alone), pools, or all",
     )  # fmt: skip
     parser.add_argument("--sizes", default="named", choices=["named", "other", "all"])
     parser.add_argument("--family", nargs="+", help="only these families")
     parser.add_argument("--problem", action="append", help="only this problem (may be repeated)")
     parser.add_argument("--peers", nargs="+", help=f"only these of {', '.join(peers.PEERS)}")
     parser.add_argument("--algorithms", action="store_true", help="registry rows beside auto")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--dtype", default="float32", choices=["float32", "float64"])
     parser.add_argument("--rounds", type=int, default=21, help="most turns per contestant")
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each layer")
     parser.add_argument("--json", type=Path, help="add the rows to this file")
@@ -178,7 +184,8 @@ def main(argv: list[str] | None = None) -> int:
         print("\n" + report.as_text(report.algorithm_table(rows)))
         print(f"\nauto within 5 % of the best row: {100 * report.near_best(rows):.0f} % of layers")
         return 0
-    print("\n" + report.as_text(report.family_table(rows)))
+    for title, group in report.sections(rows).items():
+        print("\n" + title + "\n" + report.as_text(report.family_table(group)))
     about = machine(peak_flops())
     if args.json:
         rows = report.save(args.json, about, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper
 
 from problems import Data, Problem
@@ -36,34 +37,40 @@ def onnx_model(problem: Problem, data: Data) -> bytes:
     return model.SerializeToString()
 
 
-def onnxruntime(problem: Problem, direction: str, data: Data, threads: int) -> Call | None:
+def ort_session(model: bytes, x: np.ndarray, threads: int) -> Call:
+    """ONNX Runtime on any model with one input ``x``."""
     import onnxruntime as ort
 
-    if direction != "forward":
-        return None
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4
-    try:
-        session = ort.InferenceSession(
-            onnx_model(problem, data), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception:  # not implemented for this rank or element type
-        return None
-    return lambda: session.run(None, {"x": data.input})[0]
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, {"x": x})[0]
 
 
-def openvino(problem: Problem, direction: str, data: Data, threads: int) -> Call | None:
+def openvino_request(model: bytes, x: np.ndarray, threads: int) -> Call:
+    """OpenVINO on any model with one input ``x``; in float32 even where its default is bfloat16."""
     import openvino as ov
 
-    if direction != "forward" or problem.dtype != "float32":
-        return None
     config = {
         "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
     }  # fmt: skip
     core = ov.Core()
-    request = core.compile_model(
-        core.read_model(onnx_model(problem, data)), "CPU", config
-    ).create_infer_request()
-    return lambda: request.infer({"x": data.input}, share_inputs=True, share_outputs=True)[0]
+    request = core.compile_model(core.read_model(model), "CPU", config).create_infer_request()
+    return lambda: request.infer({"x": x}, share_inputs=True, share_outputs=True)[0]
+
+
+def onnxruntime(problem: Problem, direction: str, data: Data, threads: int) -> Call | None:
+    if direction != "forward":
+        return None
+    try:
+        return ort_session(onnx_model(problem, data), data.input, threads)
+    except Exception:  # not implemented for this rank or element type
+        return None
+
+
+def openvino(problem: Problem, direction: str, data: Data, threads: int) -> Call | None:
+    if direction != "forward" or problem.dtype != "float32":
+        return None
+    return openvino_request(onnx_model(problem, data), data.input, threads)

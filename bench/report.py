@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from peers import OURS
 from problems import parse
 
@@ -77,8 +79,11 @@ def layer_table(rows: Sequence[Row], peak: float | None = None) -> list[list[str
         line = [row.label, row.problem]
         if "fastconv" in row.seconds:
             rate = row.rate("fastconv")
-            convolution = parse(row.problem).op == "conv"
-            share = f"{100 * rate * 1e9 / (peak * row.threads):.0f}" if peak and convolution else ""
+            problem = parse(row.problem)
+            share = ""
+            if peak and problem.op == "conv":  # the peak is of float32; float64 reaches half of it
+                width = 4 / np.dtype(problem.dtype).itemsize
+                share = f"{100 * rate * 1e9 / (peak * width * row.threads):.0f}"
             line += [_ms(row.seconds["fastconv"]), f"{rate:.1f}", share]
         else:
             line += ["", "", ""]
@@ -136,13 +141,38 @@ def as_markdown(table: list[list[str]]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(table[0]), *lines[1:]])
 
 
-def sections(rows: Iterable[Row]) -> dict[tuple[int, str, str], list[Row]]:
-    """Rows grouped into the tables of a report: (threads, sizes, direction)."""
-    found: dict[tuple[int, str, str], list[Row]] = {}
+def sections(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows grouped into the tables of a report, by title."""
+    found: dict[str, list[Row]] = {}
     for row in rows:
-        pool = "pool " if parse(row.problem).op != "conv" else ""
-        found.setdefault((row.threads, row.sizes, pool + row.direction), []).append(row)
+        problem = parse(row.problem)
+        what = "convolution" if problem.op == "conv" else "pools"
+        count = "one thread" if row.threads == 1 else f"{row.threads} threads"
+        double = ", float64" if problem.dtype == "float64" else ""
+        title = f"{row.sizes.capitalize()} sizes: {what}, {row.direction}, {count}{double}"
+        found.setdefault(title, []).append(row)
     return found
+
+
+def scaling_table(rows: Iterable[Row]) -> list[list[str]]:
+    """Header and, by direction, how many times faster fastconv is on two threads than on one."""
+    table = [["layers", "count", "speed-up", "worst", "worst layer", "count from 1 ms", "worst"]]
+    times = {(row.key[:1] + row.key[2:], row.threads): row for row in rows}
+    found: dict[str, list[tuple[float, float, str]]] = {}
+    for (layer, threads), row in times.items():
+        two = times.get((layer, 2))
+        if threads == 1 and two and "fastconv" in row.seconds and "fastconv" in two.seconds:
+            one = row.seconds["fastconv"]
+            speedup = (one / two.seconds["fastconv"], one, row.label)
+            title = next(iter(sections([row]))).replace(", one thread", "")
+            found.setdefault(title, []).append(speedup)
+    for title, group in found.items():
+        gain, _, label = min(group)
+        large = [g for g, one, _ in group if one >= 1e-3]
+        mean = geometric_mean([g for g, *_ in group])
+        line = [title, str(len(group)), _times(mean), _times(gain), label, str(len(large))]
+        table.append([*line, _times(min(large, default=None))])
+    return table
 
 
 def load(path: Path) -> tuple[dict[str, object], list[Row]]:

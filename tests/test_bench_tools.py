@@ -146,6 +146,22 @@ def test_algorithm_table():
     assert report.near_best(rows) == 0.5
 
 
+def test_sections_and_scaling():
+    rows = [
+        Row(direction, threads, "named", "1x1", label, "n1c2h4w4 k2r1s1", {"fastconv": seconds})
+        for direction, label, threads, seconds in [
+            ("forward", "one", 1, 4e-3), ("forward", "one", 2, 2e-3), ("forward", "two", 1, 8e-6),
+            ("forward", "two", 2, 8e-6), ("backward", "one", 1, 1e-3),
+        ]
+    ]  # fmt: skip
+    titles = list(report.sections(rows))
+    assert titles[0] == "Named sizes: convolution, forward, one thread"
+    assert len(titles) == 3
+    _, line = report.scaling_table(rows)
+    forward = "Named sizes: convolution, forward"
+    assert line == [forward, "2", "1.41x", "1.00x", "two", "1", "2.00x"]
+
+
 def test_json_rows_replace_those_of_the_same_layer(tmp_path):
     path = tmp_path / "rows.json"
     report.save(path, {"peak": 1}, [_row("one", fastconv=1.0), _row("two", fastconv=1.0)])
