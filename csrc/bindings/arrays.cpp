@@ -1,0 +1,301 @@
+#include "arrays.h"
+
+#include <algorithm>
+
+#include "../ops/memory.h"
+
+namespace fastconv {
+namespace {
+
+[[noreturn]] void wrong_type(const char* fn, const char* what, const char* expected,
+                             const std::string& got) {
+  throw type_error(std::string(fn) + ": " + what + " must be " + expected + ", but got " + got);
+}
+
+std::string dtype_name(PyArrayObject* a) {
+  Ref text(PyObject_Str(reinterpret_cast<PyObject*>(PyArray_DESCR(a))));
+  const char* s = PyUnicode_AsUTF8(text.get());
+  if (!s) throw python_error{};
+  return s;
+}
+
+constexpr char kCapsule[] = "fastconv.memory";
+
+void free_capsule(PyObject* capsule) {
+  release(PyCapsule_GetPointer(capsule, kCapsule));
+}
+
+}  // namespace
+
+std::string type_name(PyObject* o) {
+  return Py_TYPE(o)->tp_name;
+}
+
+Shape shape_of(PyArrayObject* a) {
+  Shape s;
+  s.n = PyArray_NDIM(a);
+  std::copy_n(PyArray_DIMS(a), s.n, s.v);
+  return s;
+}
+
+PyArrayObject* float_array(const char* fn, const char* what, PyObject* o) {
+  if (!PyArray_Check(o)) wrong_type(fn, what, "a NumPy array", type_name(o));
+  auto* a = reinterpret_cast<PyArrayObject*>(o);
+  const int type = PyArray_TYPE(a);
+  if ((type != NPY_FLOAT && type != NPY_DOUBLE) || !PyArray_ISNOTSWAPPED(a)) {
+    wrong_type(fn, what, "float32 or float64 in native byte order", dtype_name(a));
+  }
+  return a;
+}
+
+PyArrayObject* float_array_like(const char* fn, const char* what, PyObject* o,
+                                PyArrayObject* like) {
+  PyArrayObject* a = float_array(fn, what, o);
+  if (PyArray_TYPE(a) != PyArray_TYPE(like)) {
+    wrong_type(fn, what, (dtype_name(like) + " like the other arrays").c_str(), dtype_name(a));
+  }
+  return a;
+}
+
+Ref dense(PyArrayObject* a) {
+  if (PyArray_ISCARRAY_RO(a)) return Ref::borrow(reinterpret_cast<PyObject*>(a));
+  Ref copy = new_array(shape_of(a), PyArray_TYPE(a));
+  if (PyArray_CopyInto(copy.array(), a) < 0) throw python_error{};
+  return copy;
+}
+
+bool channels_last(PyArrayObject* a, int rank) {
+  const int n = PyArray_NDIM(a);
+  const int c = n - rank - 1;
+  if (c < 0 || PyArray_IS_C_CONTIGUOUS(a)) return false;
+  const npy_intp* dims = PyArray_DIMS(a);
+  const npy_intp* strides = PyArray_STRIDES(a);
+  npy_intp expected = PyArray_ITEMSIZE(a);
+  const auto follows = [&](int axis) {
+    if (dims[axis] != 1 && strides[axis] != expected) return false;
+    expected *= dims[axis];
+    return true;
+  };
+  if (!follows(c)) return false;
+  for (int axis = n - 1; axis > c; --axis) {
+    if (!follows(axis)) return false;
+  }
+  return c == 0 || follows(0);
+}
+
+Ref new_array(const Shape& shape, int type) {
+  constexpr size_t kRecycled = 64 << 10;
+  npy_intp dims[64];
+  std::copy_n(shape.v, shape.n, dims);
+  size_t bytes = type == NPY_FLOAT ? 4 : 8;
+  for (int64_t d : shape) {
+    if (__builtin_mul_overflow(bytes, static_cast<size_t>(d), &bytes)) throw std::bad_alloc();
+  }
+  if (bytes < kRecycled) return Ref(PyArray_SimpleNew(shape.n, dims, type));
+  void* block = acquire(bytes);
+  PyObject* capsule = PyCapsule_New(block, kCapsule, free_capsule);
+  if (!capsule) {
+    release(block);
+    throw python_error{};
+  }
+  Ref owner(capsule);
+  Ref a(PyArray_SimpleNewFromData(shape.n, dims, type, block));
+  if (PyArray_SetBaseObject(a.array(), owner.release()) < 0) throw python_error{};
+  return a;
+}
+
+Ref new_channels_last(const Shape& shape, int rank, int type) {
+  const int c = shape.n - rank - 1;
+  Shape memory = shape;
+  npy_intp order[64];
+  for (int i = 0; i < c; ++i) order[i] = i;
+  for (int i = c; i < shape.n - 1; ++i) memory[i] = shape[i + 1];
+  memory[shape.n - 1] = shape[c];
+  order[c] = shape.n - 1;
+  for (int i = c + 1; i < shape.n; ++i) order[i] = i - 1;
+  Ref a = new_array(memory, type);
+  PyArray_Dims permutation{order, shape.n};
+  return Ref(PyArray_Transpose(a.array(), &permutation));
+}
+
+bool may_overlap(PyArrayObject* a, PyArrayObject* b) {
+  const auto range = [](PyArrayObject* x, char** lo, char** hi) {
+    *lo = *hi = PyArray_BYTES(x);
+    for (int i = 0; i < PyArray_NDIM(x); ++i) {
+      if (PyArray_DIM(x, i) == 0) return false;
+      const npy_intp span = PyArray_STRIDE(x, i) * (PyArray_DIM(x, i) - 1);
+      (span < 0 ? *lo : *hi) += span;
+    }
+    *hi += PyArray_ITEMSIZE(x);
+    return true;
+  };
+  char *a0, *a1, *b0, *b1;
+  return range(a, &a0, &a1) && range(b, &b0, &b1) && a0 < b1 && b0 < a1;
+}
+
+Result::Result(const char* fn, PyObject* out, const Shape& shape, int type, bool as_channels_last,
+               int rank, std::initializer_list<PyArrayObject*> inputs) {
+  if (out == Py_None) {
+    dense_ = new_array(shape, type);
+    if (as_channels_last) target_ = new_channels_last(shape, rank, type);
+    return;
+  }
+  if (!PyArray_Check(out)) wrong_type(fn, "out", "a NumPy array", type_name(out));
+  auto* a = reinterpret_cast<PyArrayObject*>(out);
+  if (PyArray_TYPE(a) != type || !PyArray_ISNOTSWAPPED(a)) {
+    wrong_type(fn, "out", type == NPY_FLOAT ? "float32 like the input" : "float64 like the input",
+               dtype_name(a));
+  }
+  if (!(shape_of(a) == shape)) {
+    throw std::invalid_argument(std::string(fn) + ": out must have shape " + shape_text(shape) +
+                                ", but got shape " + shape_text(shape_of(a)));
+  }
+  if (!PyArray_ISWRITEABLE(a)) {
+    throw std::invalid_argument(std::string(fn) + ": out must be writable, but is read-only");
+  }
+  for (PyArrayObject* in : inputs) {
+    if (in && may_overlap(a, in)) {
+      throw std::invalid_argument(std::string(fn) + ": out must not overlap an input in memory");
+    }
+  }
+  target_ = Ref::borrow(out);
+  dense_ = PyArray_ISCARRAY(a) ? Ref::borrow(out) : new_array(shape, type);
+}
+
+PyObject* Result::finish() {
+  if (!target_) return dense_.release();
+  if (target_.get() != dense_.get() && PyArray_CopyInto(target_.array(), dense_.array()) < 0) {
+    throw python_error{};
+  }
+  return target_.release();
+}
+
+int64_t parse_int(const char* fn, const char* what, PyObject* o) {
+  if (PyBool_Check(o) || !PyIndex_Check(o) || PyArray_IsScalar(o, Bool)) {
+    wrong_type(fn, what, "an int", type_name(o));
+  }
+  const Ref index(PyNumber_Index(o));
+  int overflow = 0;
+  const long long v = PyLong_AsLongLongAndOverflow(index.get(), &overflow);
+  if (overflow) {
+    throw std::invalid_argument(std::string(fn) + ": " + what + " is too large for 64 bits");
+  }
+  if (v == -1 && PyErr_Occurred()) throw python_error{};
+  return v;
+}
+
+namespace {
+
+// The items of a list, a tuple or another sequence that is not text.
+Ref sequence(const char* fn, const char* what, PyObject* o, int rank) {
+  const std::string expected = "an int or a sequence of " + std::to_string(rank) + " ints";
+  if (PyUnicode_Check(o) || PyBytes_Check(o) || !PySequence_Check(o)) {
+    wrong_type(fn, what, expected.c_str(), type_name(o));
+  }
+  return Ref(PySequence_Fast(o, "not a sequence"));
+}
+
+void check_length(const char* fn, const char* what, Py_ssize_t n, int rank) {
+  if (n == rank || n == 1) return;
+  throw std::invalid_argument(std::string(fn) + ": " + what + " must be an int or " +
+                              std::to_string(rank) + " ints, but got " + std::to_string(n) +
+                              " values");
+}
+
+}  // namespace
+
+Shape parse_ints(const char* fn, const char* what, PyObject* o, int rank) {
+  if (PyLong_CheckExact(o) || (PyIndex_Check(o) && !PyArray_Check(o)) || PyBool_Check(o) ||
+      PyFloat_Check(o)) {
+    return Shape(parse_int(fn, what, o), rank);
+  }
+  const Ref items = sequence(fn, what, o, rank);
+  const Py_ssize_t n = PySequence_Fast_GET_SIZE(items.get());
+  check_length(fn, what, n, rank);
+  Shape s;
+  for (int i = 0; i < rank; ++i) {
+    s.push_back(parse_int(fn, what, PySequence_Fast_GET_ITEM(items.get(), n == 1 ? 0 : i)));
+  }
+  return s;
+}
+
+Padding parse_padding(const char* fn, PyObject* o, int rank, bool named) {
+  Padding p;
+  if (PyUnicode_Check(o)) {
+    const std::string text = parse_text(fn, "padding", o);
+    p.before = p.after = Shape(0, rank);
+    if (named && text == "valid") return p;
+    if (named && text == "same") {
+      p.mode = Padding::same;
+    } else if (named && text == "same_upper") {
+      p.mode = Padding::same_upper;
+    } else if (named && text == "same_lower") {
+      p.mode = Padding::same_lower;
+    } else {
+      throw std::invalid_argument(std::string(fn) + ": padding must be an int, ints, pairs" +
+                                  (named ? ", 'valid', 'same', 'same_upper' or 'same_lower'" : "") +
+                                  ", but got '" + text + "'");
+    }
+    return p;
+  }
+  if (!PyLong_CheckExact(o) && PySequence_Check(o) && PySequence_Size(o) > 0) {
+    const Ref first(PySequence_GetItem(o, 0));
+    if (!PyIndex_Check(first.get()) && PySequence_Check(first.get()) &&
+        !PyUnicode_Check(first.get())) {
+      const Ref pairs = sequence(fn, "padding", o, rank);
+      const Py_ssize_t n = PySequence_Fast_GET_SIZE(pairs.get());
+      check_length(fn, "padding", n, rank);
+      for (int i = 0; i < rank; ++i) {
+        PyObject* item = PySequence_Fast_GET_ITEM(pairs.get(), n == 1 ? 0 : i);
+        const Ref pair = sequence(fn, "padding", item, 2);
+        if (PySequence_Fast_GET_SIZE(pair.get()) != 2) {
+          throw std::invalid_argument(std::string(fn) +
+                                      ": padding must give one (before, after) pair per axis");
+        }
+        p.before.push_back(parse_int(fn, "padding", PySequence_Fast_GET_ITEM(pair.get(), 0)));
+        p.after.push_back(parse_int(fn, "padding", PySequence_Fast_GET_ITEM(pair.get(), 1)));
+      }
+      return p;
+    }
+  }
+  p.before = p.after = parse_ints(fn, "padding", o, rank);
+  return p;
+}
+
+bool parse_bool(const char* fn, const char* what, PyObject* o) {
+  if (!PyBool_Check(o) && !PyArray_IsScalar(o, Bool)) wrong_type(fn, what, "a bool", type_name(o));
+  return PyObject_IsTrue(o) == 1;
+}
+
+const char* parse_text(const char* fn, const char* what, PyObject* o) {
+  if (!PyUnicode_Check(o)) wrong_type(fn, what, "a str", type_name(o));
+  const char* text = PyUnicode_AsUTF8(o);
+  if (!text) throw python_error{};
+  return text;
+}
+
+Shape parse_shape(const char* fn, const char* what, PyObject* o) {
+  if (PyUnicode_Check(o) || !PySequence_Check(o)) {
+    wrong_type(fn, what, "a sequence of ints", type_name(o));
+  }
+  const Ref items(PySequence_Fast(o, "not a sequence"));
+  const Py_ssize_t n = PySequence_Fast_GET_SIZE(items.get());
+  Shape s;
+  if (n > 64) throw std::invalid_argument(std::string(fn) + ": " + what + " has too many axes");
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    s.push_back(parse_int(fn, what, PySequence_Fast_GET_ITEM(items.get(), i)));
+    if (s[s.n - 1] < 0) {
+      throw std::invalid_argument(std::string(fn) + ": " + what +
+                                  " must not be negative, but got " + shape_text(s));
+    }
+  }
+  return s;
+}
+
+Ref shape_tuple(const Shape& s) {
+  Ref t(PyTuple_New(s.n));
+  for (int i = 0; i < s.n; ++i) PyTuple_SET_ITEM(t.get(), i, PyLong_FromLongLong(s[i]));
+  return t;
+}
+
+}  // namespace fastconv

@@ -1,0 +1,21 @@
+// What each binding file registers.
+#pragma once
+
+#include "arrays.h"
+
+// Entries of a PyMethodDef table for functions of the fast calling convention.
+#define FASTCONV_METHOD_AS(name, function)                                                     \
+  {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)), METH_FASTCALL, \
+   nullptr}
+#define FASTCONV_METHOD(function) FASTCONV_METHOD_AS(#function, function)
+
+namespace fastconv {
+
+inline void add_methods(PyObject* module, PyMethodDef* methods) {
+  if (PyModule_AddFunctions(module, methods) < 0) throw python_error{};
+}
+
+void register_conv(PyObject* module);
+void register_runtime(PyObject* module);
+
+}  // namespace fastconv

@@ -1,0 +1,40 @@
+// Which instruction set runs: detected once at import, forced by FASTCONV_ISA.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace fastconv {
+
+// One row per family of kernels; filled for each instruction set in isa.cpp.
+struct Kernels {
+  const char* isa;  // "baseline", "avx2", "avx512" or "neon"
+  int vector_bytes;
+  const GemmTable* gemm;
+  const PointwiseTable* pointwise;
+};
+
+// The tables in use. Never changes after select_isa.
+const Kernels& kernels();
+
+// Instruction sets that were compiled in and that this processor and operating system support,
+// best first.
+std::vector<std::string> available_isas();
+
+// Chooses the best, or the one named (nullptr or "" for the best). Throws std::invalid_argument
+// listing the choices.
+void select_isa(const char* name);
+
+// The half of a family's table for an element type: of_type<float>(*kernels().gemm).block(...).
+template <class T, class Table>
+const auto& of_type(const Table& table) {
+  if constexpr (sizeof(T) == 4) {
+    return table.f32;
+  } else {
+    return table.f64;
+  }
+}
+
+}  // namespace fastconv

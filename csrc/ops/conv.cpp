@@ -1,0 +1,86 @@
+#include "conv.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "memory.h"
+#include "parallel.h"
+
+namespace fastconv {
+namespace {
+
+constexpr struct {
+  const char* name;
+  Activation value;
+} kActivations[] = {
+    {"relu", Activation::relu},
+    {"relu6", Activation::relu6},
+    {"leaky_relu", Activation::leaky_relu},
+    {"hardswish", Activation::hardswish},
+    {"silu", Activation::silu},
+    {"gelu", Activation::gelu},
+};
+
+template <class T>
+void activate(Activation activation, T* y, int64_t n, int threads) {
+  const auto& rows = of_type<T>(*kernels().pointwise);
+  constexpr int64_t kPiece = 8192;
+  parallel_for((n + kPiece - 1) / kPiece, threads, [&](int64_t piece, int) {
+    T* at = y + piece * kPiece;
+    const int64_t len = std::min(kPiece, n - piece * kPiece);
+    switch (activation) {
+      case Activation::leaky_relu:
+        return rows.leaky_relu(at, at, len, T(0.01));
+      case Activation::hardswish:
+        return rows.hardswish(at, at, len);
+      case Activation::silu:
+        return rows.silu(at, at, len);
+      case Activation::gelu:
+        return rows.gelu(at, at, len);
+      default:
+        return;  // a clamp: fused
+    }
+  });
+}
+
+}  // namespace
+
+Activation parse_activation(const char* fn, const char* name) {
+  std::string choices;
+  for (const auto& a : kActivations) {
+    if (!std::strcmp(a.name, name)) return a.value;
+    choices += std::string(choices.empty() ? "'" : ", '") + a.name + "'";
+  }
+  throw std::invalid_argument(std::string(fn) + ": activation must be None or one of " + choices +
+                              ", but got '" + name + "'");
+}
+
+template <class T>
+void convolve(ConvCall<T> call, const Algorithm& algorithm) {
+  const ConvProblem& p = *call.p;
+  const Scratch scratch(algorithm.workspace(p, sizeof(T), call.threads, call.prepared != nullptr));
+  call.scratch = scratch.data();
+  algorithm.runner<T>().run(call);
+  if (call.activation > Activation::relu6) {
+    activate(call.activation, call.result, p.n * p.k * p.out_plane(), call.threads);
+  }
+}
+
+template <class T>
+void bias_gradient(const ConvProblem& p, const T* grad, T* out, int threads) {
+  const auto& gemm = of_type<T>(*kernels().gemm);
+  const int64_t plane = p.out_plane();
+  parallel_for(p.k, threads, [&](int64_t k, int) {
+    T total = 0;
+    for (int64_t n = 0; n < p.n; ++n) total += gemm.sum(grad + (n * p.k + k) * plane, plane);
+    out[k] = total;
+  });
+}
+
+template void convolve<float>(ConvCall<float>, const Algorithm&);
+template void convolve<double>(ConvCall<double>, const Algorithm&);
+template void bias_gradient<float>(const ConvProblem&, const float*, float*, int);
+template void bias_gradient<double>(const ConvProblem&, const double*, double*, int);
+
+}  // namespace fastconv

@@ -1,0 +1,22 @@
+// One convolution, from validated problem to finished result: choice of algorithm, scratch, the
+// activations that no kernel fuses, and the bias gradient.
+#pragma once
+
+#include <string>
+
+#include "registry.h"
+
+namespace fastconv {
+
+// Throws std::invalid_argument for an unknown name, listing the names.
+Activation parse_activation(const char* fn, const char* name);
+
+// Fills call.result. call.scratch is provided here. May throw before anything is written.
+template <class T>
+void convolve(ConvCall<T> call, const Algorithm& algorithm);
+
+// out[k] = sum of grad[n, k, ...] over images and pixels, in a fixed order.
+template <class T>
+void bias_gradient(const ConvProblem& p, const T* grad, T* out, int threads);
+
+}  // namespace fastconv

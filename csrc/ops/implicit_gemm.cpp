@@ -1,0 +1,280 @@
+// The im2col rows, forward and input gradient: panels packed straight from the image, one matrix
+// product per group. And the direct rows: the same product without packing, for few channels.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "memory.h"
+#include "parallel.h"
+#include "rows.h"
+#include "tap_conv.h"
+
+namespace fastconv {
+namespace {
+
+void set(Dims& to, const Dims& from) {
+  for (int i = 0; i < 3; ++i) to[i] = from[i];
+}
+
+// Activations that are a clamp are fused; the others run over the finished rows (activation.h).
+template <class T>
+void clamp_range(Activation a, T* lo, T* hi) {
+  *lo =
+      a == Activation::relu || a == Activation::relu6 ? T(0) : -std::numeric_limits<T>::infinity();
+  *hi = a == Activation::relu6 ? T(6) : std::numeric_limits<T>::infinity();
+}
+
+template <class T>
+TapConv<T> lower_forward(const ConvProblem& p, bool packed) {
+  TapConv<T> t;
+  t.packed = packed;
+  t.images = p.n;
+  t.groups = p.groups;
+  t.channels = p.cg();
+  t.rows = p.kg();
+  set(t.dims, p.in);
+  set(t.out, p.out);
+  for (int i = 0; i < 3; ++i) t.step[i] = p.out[i] > 1 ? p.stride[i] : 1;
+  const ptrdiff_t in_plane = p.in_plane(), out_plane = p.out_plane();
+  if (p.taps() == 1 && p.unit_stride() && !p.padded()) {
+    // Pointwise: the image is one long row.
+    t.dims[0] = t.dims[1] = t.out[0] = t.out[1] = 1;
+    t.dims[2] = t.out[2] = in_plane;
+  }
+  t.src_image = p.c * in_plane;
+  t.src_group = p.cg() * in_plane;
+  t.w_channel = p.taps();
+  t.w_row = p.cg() * p.taps();
+  t.w_group = p.kg() * t.w_row;
+  t.dst_image = p.k * out_plane;
+  t.dst_group = p.kg() * out_plane;
+  t.dst_row = out_plane;
+  t.dst_pixel[2] = 1;
+  t.dst_pixel[1] = t.out[2];
+  t.dst_pixel[0] = t.out[1] * t.out[2];
+  ptrdiff_t at = 0;
+  for (int64_t z = 0; z < p.ker[0]; ++z) {
+    for (int64_t r = 0; r < p.ker[1]; ++r) {
+      for (int64_t s = 0; s < p.ker[2]; ++s, ++at) {
+        t.taps.push_back(
+            {{z * p.dil[0] - p.pad_lo[0], r * p.dil[1] - p.pad_lo[1], s * p.dil[2] - p.pad_lo[2]},
+             at});
+      }
+    }
+  }
+  return t;
+}
+
+// The input gradient sums weight[k, c, r] * grad[k, (h + pad - r * dil) / stride] where that
+// division leaves no rest. Input positions of one phase, h + pad = phase (mod stride), use the same
+// taps at consecutive gradient positions: one stride-1 convolution per phase, no multiplication
+// with an inserted zero and no scatter-add.
+template <class T>
+TapConv<T> lower_phase(const ConvProblem& p, const Dims& first, bool packed) {
+  TapConv<T> t;
+  t.packed = packed;
+  t.images = p.n;
+  t.groups = p.groups;
+  t.channels = p.kg();
+  t.rows = p.cg();
+  set(t.dims, p.out);
+  const ptrdiff_t in_plane = p.in_plane(), out_plane = p.out_plane();
+  t.src_image = p.k * out_plane;
+  t.src_group = p.kg() * out_plane;
+  t.w_row = p.taps();
+  t.w_channel = p.cg() * p.taps();
+  t.w_group = p.kg() * t.w_channel;
+  t.dst_image = p.c * in_plane;
+  t.dst_group = p.cg() * in_plane;
+  t.dst_row = in_plane;
+  const ptrdiff_t pitch[3] = {p.in[1] * p.in[2], p.in[2], 1};
+  int64_t phase[3], u0[3];  // u0: gradient position of tap 0 for the phase's first input position
+  for (int i = 0; i < 3; ++i) {
+    phase[i] = (first[i] + p.pad_lo[i]) % p.stride[i];
+    u0[i] = (first[i] + p.pad_lo[i]) / p.stride[i];
+    t.out[i] = (p.in[i] - first[i] - 1) / p.stride[i] + 1;
+    t.dst_pixel[i] = p.stride[i] * pitch[i];
+  }
+  for (int64_t z = 0, at = 0; z < p.ker[0]; ++z) {
+    for (int64_t r = 0; r < p.ker[1]; ++r) {
+      for (int64_t s = 0; s < p.ker[2]; ++s, ++at) {
+        const int64_t tap[3] = {z * p.dil[0], r * p.dil[1], s * p.dil[2]};
+        bool fits = true;
+        Tap found{{0, 0, 0}, at};
+        for (int i = 0; i < 3; ++i) {
+          fits &= tap[i] % p.stride[i] == phase[i];
+          found.at[i] = u0[i] - (tap[i] - phase[i]) / p.stride[i];
+        }
+        if (fits) t.taps.push_back(found);
+      }
+    }
+  }
+  if (p.taps() == 1 && p.unit_stride() && !p.padded()) {
+    t.dims[0] = t.dims[1] = t.out[0] = t.out[1] = 1;
+    t.dims[2] = t.out[2] = out_plane;
+  }
+  return t;
+}
+
+template <class T>
+void run_forward(const ConvCall<T>& call, bool packed) {
+  TapConv<T> t = lower_forward<T>(*call.p, packed);
+  t.src = call.input;
+  t.w = call.weight;
+  t.dst = call.result;
+  t.bias = call.bias;
+  t.residual = call.residual;
+  clamp_range(call.activation, &t.lo, &t.hi);
+  tap_conv(t, call.scratch, call.threads);
+}
+
+// Calls use(phase problem, offset of its first input position) for every phase that has taps, and
+// says whether all of them have.
+template <class T, class Use>
+bool each_phase(const ConvProblem& p, bool packed, const Use& use) {
+  bool all = true;
+  Dims first;  // the phase that starts at this input position
+  const auto end = [&](int i) { return std::min(p.stride[i], p.in[i]); };
+  for (first[0] = 0; first[0] < end(0); ++first[0]) {
+    for (first[1] = 0; first[1] < end(1); ++first[1]) {
+      for (first[2] = 0; first[2] < end(2); ++first[2]) {
+        const TapConv<T> t = lower_phase<T>(p, first, packed);
+        if (t.taps.empty()) {
+          all = false;
+        } else {
+          use(t, (first[0] * p.in[1] + first[1]) * p.in[2] + first[2]);
+        }
+      }
+    }
+  }
+  return all;
+}
+
+template <class T>
+void run_input(const ConvCall<T>& call, bool packed) {
+  // Positions that no tap reaches are zero.
+  const bool all = each_phase<T>(*call.p, packed, [](const TapConv<T>&, ptrdiff_t) {});
+  if (!all) std::fill_n(call.result, call.p->n * call.p->c * call.p->in_plane(), T(0));
+  each_phase<T>(*call.p, packed, [&](TapConv<T> t, ptrdiff_t first) {
+    t.src = call.grad;
+    t.w = call.weight;
+    t.dst = call.result + first;
+    clamp_range(Activation::none, &t.lo, &t.hi);
+    tap_conv(t, call.scratch, call.threads);
+  });
+}
+
+template <class T>
+size_t input_bytes(const ConvProblem& p, int threads, bool packed) {
+  size_t most = 0;
+  each_phase<T>(p, packed, [&](const TapConv<T>& t, ptrdiff_t) {
+    most = std::max(most, tap_conv_bytes(t, threads));
+  });
+  return most;
+}
+
+// Cycles of one core at two vector FMAs a cycle, roughly: the products, the packing and a constant.
+double product_cost(double rows, double depth, double vectors) {
+  const auto& gemm = kernels().gemm->f32;
+  const double groups = std::ceil(rows / gemm.mr);
+  const double filled = rows / groups;              // rows of a tile that are in use
+  const double slow = filled < 4 ? 4 / filled : 1;  // too few accumulators to hide the latency
+  return rows * depth * vectors * 0.5 * slow;
+}
+
+double forward_cost(const ConvProblem& p, size_t item, bool packed) {
+  const double lanes = kernels().vector_bytes / static_cast<double>(item);
+  const double q = static_cast<double>(p.out[2]), rows = static_cast<double>(p.out_plane()) / q;
+  const double depth = static_cast<double>(p.reduction());
+  const double filled = rows * std::ceil(q / lanes);  // vectors when every row starts one
+  const double dense = std::ceil(rows * q / lanes);
+  const double strip = static_cast<double>(p.cg() * p.in_plane()) / lanes * 2;
+  const double per_group =
+      packed
+          ? product_cost(static_cast<double>(p.kg()), depth, dense) + depth * dense * 1.6 + strip
+          : product_cost(static_cast<double>(p.kg()), depth, filled) * (depth > 320 ? 1.3 : 1.0) +
+                rows * 40 + strip;
+  return static_cast<double>(p.n * p.groups) * per_group;
+}
+
+double input_cost(const ConvProblem& p, size_t item, bool packed) {
+  ConvProblem mirrored = p;  // the gradient has the forward's work with the channels exchanged
+  mirrored.c = p.k;
+  mirrored.k = p.c;
+  return forward_cost(mirrored, item, packed);
+}
+
+bool any_problem(const ConvProblem&) {
+  return true;
+}
+size_t nothing(const ConvProblem&, size_t) {
+  return 0;
+}
+
+template <bool packed>
+double cost_forward(const ConvProblem& p, size_t item, bool) {
+  return forward_cost(p, item, packed);
+}
+template <bool packed>
+double cost_input(const ConvProblem& p, size_t item, bool) {
+  return input_cost(p, item, packed);
+}
+template <bool packed>
+size_t bytes_forward(const ConvProblem& p, size_t item, int threads, bool) {
+  return item == 4 ? tap_conv_bytes(lower_forward<float>(p, packed), threads)
+                   : tap_conv_bytes(lower_forward<double>(p, packed), threads);
+}
+template <bool packed>
+size_t bytes_input(const ConvProblem& p, size_t item, int threads, bool) {
+  return item == 4 ? input_bytes<float>(p, threads, packed)
+                   : input_bytes<double>(p, threads, packed);
+}
+template <class T, bool packed>
+void forward(const ConvCall<T>& call) {
+  run_forward(call, packed);
+}
+template <class T, bool packed>
+void input(const ConvCall<T>& call) {
+  run_input(call, packed);
+}
+
+}  // namespace
+
+const Algorithm kIm2colForward = {"im2col",
+                                  Direction::forward,
+                                  "implicit GEMM: pixels packed into cache-sized panels",
+                                  any_problem,
+                                  cost_forward<true>,
+                                  bytes_forward<true>,
+                                  nothing,
+                                  {forward<float, true>, nullptr},
+                                  {forward<double, true>, nullptr}};
+const Algorithm kIm2colInput = {"im2col",
+                                Direction::input,
+                                "implicit GEMM over the phases of the stride",
+                                any_problem,
+                                cost_input<true>,
+                                bytes_input<true>,
+                                nothing,
+                                {input<float, true>, nullptr},
+                                {input<double, true>, nullptr}};
+const Algorithm kDirectForward = {"direct",
+                                  Direction::forward,
+                                  "register tiles over padded rows, for few channels",
+                                  any_problem,
+                                  cost_forward<false>,
+                                  bytes_forward<false>,
+                                  nothing,
+                                  {forward<float, false>, nullptr},
+                                  {forward<double, false>, nullptr}};
+const Algorithm kDirectInput = {"direct",
+                                Direction::input,
+                                "register tiles over padded rows of the gradient",
+                                any_problem,
+                                cost_input<false>,
+                                bytes_input<false>,
+                                nothing,
+                                {input<float, false>, nullptr},
+                                {input<double, false>, nullptr}};
+
+}  // namespace fastconv

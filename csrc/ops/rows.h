@@ -1,0 +1,13 @@
+// The rows of the algorithm registry, each defined in its own file.
+#pragma once
+
+#include "registry.h"
+
+namespace fastconv {
+
+// implicit_gemm.cpp: im2col and direct share an engine
+extern const Algorithm kIm2colForward, kIm2colInput, kDirectForward, kDirectInput;
+// implicit_gemm_weight.cpp
+extern const Algorithm kIm2colWeight;
+
+}  // namespace fastconv
