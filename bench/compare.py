@@ -27,7 +27,7 @@ import report
 from peak import peak_flops, processor
 from problems import Problem, parse
 from report import Row
-from timing import Call, measure
+from timing import WARM_SECONDS, Call, measure
 
 ALL = ("forward", "backward", "pool", "pool-backward")
 TOLERANCE = 1e-4  # of the largest output; the tests hold the real bounds
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> list[Row]:
     rows, section = [], None
     for threads in args.threads:
         found = peers.available(["fastconv"] if args.algorithms else args.peers, threads)
-        rest = 0.004 if threads > 1 else 0.0
+        warm = WARM_SECONDS if threads > 1 else 0.0
         for direction, sizes, family, label, problem in chosen(args):
             if section != (section := f"[{family}] {direction}, {threads} thread(s)"):
                 print(section, flush=True)
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> list[Row]:
                 calls = contestants(problem, direction, found)
             if not calls:
                 continue
-            seconds = measure(calls, args.rounds, args.seconds, rest)
+            seconds = measure(calls, args.rounds, args.seconds, warm=warm)
             row = Row(direction, threads, sizes, family, label, str(problem), seconds)
             times = "  ".join(f"{name} {s * 1e3:.4g}" for name, s in seconds.items())
             ratio = row.ratio("fastconv")

@@ -24,7 +24,7 @@ import torch
 
 import peers
 import report
-from timing import Call, measure
+from timing import WARM_SECONDS, Call, measure
 from zoo import NETWORKS, build
 
 TRAINING = {"SimpleCNN": (64, 32), "ResNet-18": (16, 64), "MobileNetV2": (16, 64),
@@ -166,8 +166,8 @@ def main(argv: list[str] | None = None) -> None:
         else:
             calls = inference(name, x, args.threads, wanted)
         check(name, calls)
-        rest = 0.004 if args.threads > 1 else 0.0
-        seconds = measure(calls, args.rounds, args.seconds, rest)
+        warm = WARM_SECONDS if args.threads > 1 else 0.0
+        seconds = measure(calls, args.rounds, args.seconds, warm)
         line = {"network": name, "batch": str(batch), "threads": str(args.threads)}
         line |= {contestant: f"{s * 1e3:.4g}" for contestant, s in seconds.items()}
         others = {n: s for n, s in seconds.items() if n != "fastconv"}

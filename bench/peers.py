@@ -170,9 +170,15 @@ OURS = ("fastconv", "plan")
 
 
 def available(names: Sequence[str] | None = None, threads: int = 1) -> dict[str, Peer]:
-    """The peers that are installed, each set to ``threads`` threads; a note on each that is not."""
+    """The peers that are installed, each set to ``threads`` threads; a note on each that is not.
+
+    NumPy is left out of runs with several threads unless it is named: its BLAS threads spin on
+    for longer than a turn, and would slow down whoever comes next.
+    """
     found = {}
     for name in names or PEERS:
+        if name == "numpy" and threads > 1 and not names:
+            continue
         if name not in PEERS:
             raise ValueError(f"peer {name!r}: expected one of {', '.join(PEERS)}")
         packages, make = PEERS[name]

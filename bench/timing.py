@@ -9,17 +9,19 @@ from collections.abc import Callable
 
 Call = Callable[[], object]
 
+WARM_SECONDS = 0.04  # the spin of ONNX Runtime's threads lasts for about 20 ms
 BLOCK_SECONDS = 0.002  # a block repeats short calls for about this long
 
 
 def measure(
-    calls: dict[str, Call], rounds: int = 15, seconds: float = 1.0, rest: float = 0
+    calls: dict[str, Call], rounds: int = 15, seconds: float = 1.0, warm: float = 0
 ) -> dict[str, float]:
     """Median seconds of one call of each contestant.
 
     At most ``rounds`` turns each and, once everybody had three, about ``seconds`` in all.  Each
-    block starts with an untimed call that brings its own data back into the caches; ``rest`` sleeps
-    before it, until the spinning threads of the contestant before have gone to sleep.
+    block starts with untimed calls, one at least and for ``warm`` seconds: they bring its own data
+    back into the caches, and with several threads they outlast the spinning of the threads of the
+    contestant before, and the scheduler's moves.
     """
     repeats = {}
     for name, call in calls.items():
@@ -33,9 +35,10 @@ def measure(
         if turn >= 3 and time.perf_counter() > end:
             break
         for name, call in calls.items():
-            if rest:
-                time.sleep(rest)
+            settled = time.perf_counter() + warm
             call()
+            while time.perf_counter() < settled:
+                call()
             blocks[name].append(_block(call, repeats[name]))
     return {name: statistics.median(values) for name, values in blocks.items()}
 
