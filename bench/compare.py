@@ -96,7 +96,8 @@ def run(args: argparse.Namespace) -> list[Row]:
             if not calls:
                 continue
             seconds = measure(calls, args.rounds, args.seconds, warm=warm)
-            row = Row(direction, threads, sizes, family, label, str(problem), seconds)
+            title = f"{direction} by algorithm" if args.algorithms else direction
+            row = Row(title, threads, sizes, family, label, str(problem), seconds)
             times = "  ".join(f"{name} {s * 1e3:.4g}" for name, s in seconds.items())
             ratio = row.ratio("fastconv")
             print(f"  {label:22} {f'{ratio:5.2f}x' if ratio else '':8}{times} ms", flush=True)
@@ -131,16 +132,20 @@ def markdown(about: dict[str, object], rows: list[Row]) -> str:
         f"FMA peak of one core {peak / 1e9:.0f} GFLOP/s (float32).\n",
     ]
     for title, group in report.sections(rows).items():
-        parts += [
-            f"## {title}\n",
-            report.as_markdown(report.family_table(group)) + "\n",
-            "<details><summary>Every layer</summary>\n",
-            report.as_markdown(report.layer_table(group, peak)) + "\n",
-            "</details>\n",
-        ]
-    speedups = report.scaling_table(rows)
-    if len(speedups) > 1:
-        parts += ["## Two threads against one\n", report.as_markdown(speedups) + "\n"]
+        by_algorithm = "auto" in group[0].seconds
+        table = report.algorithm_table(group) if by_algorithm else report.layer_table(group, peak)
+        if by_algorithm:
+            summary = f"`auto` is within 5 % of the best row on {report.near_best(group):.0%}.\n"
+        else:
+            summary = report.as_markdown(report.family_table(group)) + "\n"
+        parts += [f"## {title}\n", summary, "<details><summary>Every layer</summary>\n"]
+        parts += [report.as_markdown(table) + "\n", "</details>\n"]
+    for title, table in (
+        ("Two threads against one", report.scaling_table(rows)),
+        ("Backward against forward", report.backward_table(rows)),
+    ):
+        if len(table) > 1:
+            parts += [f"## {title}\n", report.as_markdown(table) + "\n"]
     return "\n".join(parts)
 
 
@@ -180,12 +185,11 @@ def main(argv: list[str] | None = None) -> int:
     if not rows:
         print("no layer fits the choice")
         return 1
-    if args.algorithms:
-        print("\n" + report.as_text(report.algorithm_table(rows)))
-        print(f"\nauto within 5 % of the best row: {100 * report.near_best(rows):.0f} % of layers")
-        return 0
     for title, group in report.sections(rows).items():
-        print("\n" + title + "\n" + report.as_text(report.family_table(group)))
+        table = report.algorithm_table if args.algorithms else report.family_table
+        print("\n" + title + "\n" + report.as_text(table(group)))
+    if args.algorithms:
+        print(f"\nauto within 5 % of the best row: {report.near_best(rows):.0%} of the layers")
     about = machine(peak_flops())
     if args.json:
         rows = report.save(args.json, about, rows)

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+import peers
+
 
 def peak_flops(dtype: str = "float32") -> float:
     """Floating-point operations per second of one core at its best."""
@@ -21,6 +23,7 @@ def peak_flops(dtype: str = "float32") -> float:
         _core = None
     if hasattr(_core, "peak_flops"):
         return float(_core.peak_flops(dtype))
+    peers.available(["numpy"], threads=1)
     size = 512
     a, b = np.ones((size, size), dtype), np.ones((size, size), dtype)
     out = np.empty_like(a)
@@ -69,9 +72,6 @@ def _fastest(call: Callable[[], object], rounds: int) -> float:
 
 
 def main() -> None:
-    import peers
-
-    peers.available(["numpy"], threads=1)
     print(processor())
     for dtype in ("float32", "float64"):
         print(f"FMA peak of one core, {dtype}: {peak_flops(dtype) / 1e9:.0f} GFLOP/s")

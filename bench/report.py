@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -157,22 +157,40 @@ def sections(rows: Iterable[Row]) -> dict[str, list[Row]]:
 def scaling_table(rows: Iterable[Row]) -> list[list[str]]:
     """Header and, by direction, how many times faster fastconv is on two threads than on one."""
     table = [["layers", "count", "speed-up", "worst", "worst layer", "count from 1 ms", "worst"]]
-    times = {(row.key[:1] + row.key[2:], row.threads): row for row in rows}
-    found: dict[str, list[tuple[float, float, str]]] = {}
-    for (layer, threads), row in times.items():
-        two = times.get((layer, 2))
-        if threads == 1 and two and "fastconv" in row.seconds and "fastconv" in two.seconds:
-            one = row.seconds["fastconv"]
-            speedup = (one / two.seconds["fastconv"], one, row.label)
-            title = next(iter(sections([row]))).replace(", one thread", "")
-            found.setdefault(title, []).append(speedup)
-    for title, group in found.items():
-        gain, _, label = min(group)
-        large = [g for g, one, _ in group if one >= 1e-3]
-        mean = geometric_mean([g for g, *_ in group])
-        line = [title, str(len(group)), _times(mean), _times(gain), label, str(len(large))]
-        table.append([*line, _times(min(large, default=None))])
+    for title, pairs in _pairs(rows, lambda row: row.threads, 1, 2).items():
+        gains = [(one / two, one, label) for one, two, label in pairs]
+        worst, _, label = min(gains)
+        large = [gain for gain, one, _ in gains if one >= 1e-3]
+        mean = geometric_mean([gain for gain, *_ in gains])
+        line = [title.replace(", one thread", ""), str(len(gains)), _times(mean), _times(worst)]
+        table.append([*line, label, str(len(large)), _times(min(large, default=None))])
     return table
+
+
+def backward_table(rows: Iterable[Row]) -> list[list[str]]:
+    """Header and, by kind of layer, how many times fastconv's forward its backward takes."""
+    table = [["layers", "count", "backward / forward", "worst", "worst layer"]]
+    for title, pairs in _pairs(rows, lambda row: row.direction, "forward", "backward").items():
+        worst, label = max((backward / forward, label) for forward, backward, label in pairs)
+        mean = geometric_mean([backward / forward for forward, backward, _ in pairs])
+        title = title.replace(", forward", "")
+        table.append([title, str(len(pairs)), _times(mean), _times(worst), label])
+    return table
+
+
+def _pairs(
+    rows: Iterable[Row], of: Callable[[Row], object], base: object, other: object
+) -> dict[str, list[tuple[float, float, str]]]:
+    """fastconv's seconds on the layers measured both ways, by section: (base, other, label)."""
+    ours = {row.key: row for row in rows if "fastconv" in row.seconds}
+    found: dict[str, list[tuple[float, float, str]]] = {}
+    for key, row in ours.items():
+        if of(row) == base:
+            twin = ours.get(tuple(other if part == base else part for part in key))
+            if twin is not None:
+                pair = (row.seconds["fastconv"], twin.seconds["fastconv"], row.label)
+                found.setdefault(next(iter(sections([row]))), []).append(pair)
+    return found
 
 
 def load(path: Path) -> tuple[dict[str, object], list[Row]]:

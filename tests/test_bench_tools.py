@@ -151,7 +151,7 @@ def test_sections_and_scaling():
         Row(direction, threads, "named", "1x1", label, "n1c2h4w4 k2r1s1", {"fastconv": seconds})
         for direction, label, threads, seconds in [
             ("forward", "one", 1, 4e-3), ("forward", "one", 2, 2e-3), ("forward", "two", 1, 8e-6),
-            ("forward", "two", 2, 8e-6), ("backward", "one", 1, 1e-3),
+            ("forward", "two", 2, 8e-6), ("backward", "one", 1, 1e-2),
         ]
     ]  # fmt: skip
     titles = list(report.sections(rows))
@@ -160,6 +160,8 @@ def test_sections_and_scaling():
     _, line = report.scaling_table(rows)
     forward = "Named sizes: convolution, forward"
     assert line == [forward, "2", "1.41x", "1.00x", "two", "1", "2.00x"]
+    _, line = report.backward_table(rows)
+    assert line == ["Named sizes: convolution, one thread", "1", "2.50x", "2.50x", "one"]
 
 
 def test_json_rows_replace_those_of_the_same_layer(tmp_path):
