@@ -2,6 +2,7 @@
 #include "../isa.h"
 #include "../ops/memory.h"
 #include "../ops/parallel.h"
+#include "../ops/peak.h"
 #include "module.h"
 
 namespace fastconv {
@@ -97,6 +98,20 @@ PyObject* build_info(PyObject*, PyObject* const*, Py_ssize_t nargs) {
   });
 }
 
+PyObject* peak_flops(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 1);
+    const int64_t item = parse_int("peak_flops", "itemsize", args[0]);
+    if (item != 4 && item != 8) throw std::invalid_argument("peak_flops: itemsize must be 4 or 8");
+    double peak;
+    {
+      const WithoutGil free;
+      peak = measure_peak(static_cast<size_t>(item));
+    }
+    return Ref(PyFloat_FromDouble(peak)).release();
+  });
+}
+
 PyMethodDef kMethods[] = {
     FASTCONV_METHOD(get_num_threads),
     FASTCONV_METHOD_AS("set_num_threads", py_set_num_threads),
@@ -106,6 +121,7 @@ PyMethodDef kMethods[] = {
     FASTCONV_METHOD_AS("empty_cache", py_empty_cache),
     FASTCONV_METHOD_AS("memory_stats", py_memory_stats),
     FASTCONV_METHOD(build_info),
+    FASTCONV_METHOD(peak_flops),
     {nullptr, nullptr, 0, nullptr},
 };
 

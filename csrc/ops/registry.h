@@ -36,7 +36,8 @@ struct ConvCall {
 template <class T>
 struct Runner {
   void (*run)(const ConvCall<T>&);
-  // Weights brought into the form that run() likes, once: plans keep it. Null if there is none.
+  // Weights brought into the form that run() likes, once: plans keep it. Null if there is none. The
+  // form depends on the weight and its geometry alone, not on the image's size.
   void (*prepare)(const ConvProblem&, const T* weight, void* prepared, int threads);
 };
 

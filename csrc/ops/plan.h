@@ -1,0 +1,57 @@
+// A prepared convolution: weights copied and brought into the form that the chosen algorithm likes,
+// geometry checked, algorithm and scratch known for each input shape that came by. Prepare once,
+// run many times, from any thread.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "memory.h"
+#include "registry.h"
+
+namespace fastconv {
+
+// What a plan knows of one input shape.
+struct PlanEntry {
+  Shape input;
+  ConvProblem problem;
+  const Algorithm* algorithm;
+  const void* prepared;  // owned by the plan; null where the algorithm has no such form
+};
+
+class Plan {
+ public:
+  // args: geometry; args.input is filled per call. weight and bias are dense copies that the caller
+  // keeps alive as long as the plan.
+  Plan(const ConvArgs& args, std::string algorithm, Activation activation, size_t item,
+       const void* weight, const void* bias);
+
+  // The entry for this input shape, made if need be. Throws what make_conv_problem and choose
+  // throw.
+  std::shared_ptr<const PlanEntry> entry(const Shape& input);
+
+  // input, residual (or null) and result are dense.
+  template <class T>
+  void run(const PlanEntry& e, const T* input, const T* residual, T* result) const;
+
+  const ConvArgs& args() const { return args_; }
+  size_t item() const { return item_; }
+
+ private:
+  const void* prepare(const ConvProblem& p, const Algorithm& a);
+
+  ConvArgs args_;
+  std::string algorithm_;
+  Activation activation_;
+  size_t item_;
+  const void* weight_;
+  const void* bias_;
+  std::mutex mutex_;
+  std::list<std::shared_ptr<const PlanEntry>> entries_;  // most recent first, at most kShapes
+  std::map<const Algorithm*, std::unique_ptr<Scratch>> prepared_;
+};
+
+}  // namespace fastconv
