@@ -43,9 +43,9 @@ def explain(
     Returns
     -------
     str
-        A small report: sizes, floating-point operations, bytes moved at least, arithmetic intensity,
-        the least time at this machine's measured peak, and a line for each algorithm with the
-        predicted share of that peak and the scratch it needs.
+        A small report: sizes, floating-point operations, bytes moved at least, arithmetic
+        intensity, the least time at this machine's measured peak, and a line for each algorithm
+        with the predicted share of that peak and the scratch it needs.
 
     Raises
     ------

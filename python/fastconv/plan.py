@@ -31,7 +31,7 @@ class _ConvPlan(_core.Plan):
         input_shape: Sequence[int] | None = None,
         algorithm: str = "auto",
     ) -> _ConvPlan:
-        self = super().__new__(
+        self: _ConvPlan = super().__new__(
             cls,
             cls.rank,
             weight,
@@ -92,9 +92,9 @@ class Conv1dPlan(_ConvPlan):
 class Conv2dPlan(_ConvPlan):
     """A prepared :func:`fastconv.conv2d`: ``plan(x)`` equals ``conv2d(x, weight, bias, ...)``.
 
-    The weight is copied and brought into the form that the chosen algorithm reads; algorithm, checks
-    and scratch size are remembered for each of the last 16 input shapes. A plan may be called from
-    several threads at once.
+    The weight is copied and brought into the form that the chosen algorithm reads; algorithm,
+    checks and scratch size are remembered for each of the last 16 input shapes. A plan may be
+    called from several threads at once.
 
     Parameters
     ----------
@@ -134,5 +134,3 @@ class Conv3dPlan(_ConvPlan):
     """A prepared :func:`fastconv.conv3d`; see :class:`Conv2dPlan`."""
 
     rank = 3
-
-

@@ -57,8 +57,8 @@ def threads(n: int) -> Iterator[None]:
 def set_workspace_limit(nbytes: int) -> None:
     """Bound the scratch memory of one call (256 MiB at first).
 
-    ``algorithm="auto"`` chooses among the algorithms that keep to it; the first row of the registry,
-    which needs least, is always allowed.
+    ``algorithm="auto"`` chooses among the algorithms that keep to it; the first row of the
+    registry, which needs least, is always allowed.
     """
     _core.set_workspace_limit(nbytes)
 
@@ -110,7 +110,7 @@ def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 @overload
 def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
 def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, Any] | None:
-    """Print the configuration, or return it with ``mode="dicts"``, as ``numpy.show_config`` does."""
+    """Print the configuration, or return it with ``mode="dicts"``, like ``numpy.show_config``."""
     import numpy as np
 
     if mode not in ("stdout", "dicts"):
