@@ -22,7 +22,7 @@ def peak_flops(dtype: str = "float32") -> float:
     except ImportError:
         _core = None
     if hasattr(_core, "peak_flops"):
-        return float(_core.peak_flops(dtype))
+        return _core.peak_flops(np.dtype(dtype).itemsize)
     peers.available(["numpy"], threads=1)
     size = 512
     a, b = np.ones((size, size), dtype), np.ones((size, size), dtype)
