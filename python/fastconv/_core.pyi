@@ -61,6 +61,56 @@ def conv_weight_grad(
     algorithm: str,
     /,
 ) -> _Array: ...
+def max_pool(
+    rank: int,
+    input: _Array,
+    kernel: _Ints,
+    stride: _Ints | None,
+    padding: _Padding,
+    dilation: _Ints,
+    ceil_mode: bool,
+    return_indices: bool,
+    out: _Array | None,
+    /,
+) -> Any: ...
+def max_pool_backward(
+    rank: int,
+    grad_output: _Array,
+    input: _Array,
+    indices: _Array,
+    kernel: _Ints,
+    stride: _Ints | None,
+    padding: _Padding,
+    dilation: _Ints,
+    ceil_mode: bool,
+    /,
+) -> _Array: ...
+def avg_pool(
+    rank: int,
+    input: _Array,
+    kernel: _Ints,
+    stride: _Ints | None,
+    padding: _Padding,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+    dilation: _Ints,
+    out: _Array | None,
+    /,
+) -> _Array: ...
+def avg_pool_backward(
+    rank: int,
+    grad_output: _Array,
+    input: _Array,
+    kernel: _Ints,
+    stride: _Ints | None,
+    padding: _Padding,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+    dilation: _Ints,
+    /,
+) -> _Array: ...
 def algorithms(direction: str, /) -> list[str]: ...
 def conv_rows(
     rank: int,

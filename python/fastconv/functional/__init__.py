@@ -1,0 +1,52 @@
+# ruff: noqa: F403
+"""One function per operator, for arrays and for tensors.
+
+Given arrays only, a function returns an array and records nothing. Given a Tensor anywhere it
+returns a Tensor and, where a gradient is wanted, puts the step on the tape. Each gradient rule
+stands beside its operator, and as a plain function of arrays (``conv2d_backward``,
+``relu_backward``, ...).
+"""
+
+from __future__ import annotations
+
+from . import activation as _activation
+from . import arithmetic as _arithmetic
+from . import conv as _conv
+from . import convert as _convert
+from . import dropout as _dropout
+from . import elementwise as _elementwise
+from . import indexing as _indexing
+from . import linear as _linear
+from . import loss as _loss
+from . import padding as _padding
+from . import pooling as _pooling
+from . import reduction as _reduction
+from . import shape as _shape
+from .activation import *
+from .arithmetic import *
+from .conv import *
+from .convert import *
+from .dropout import *
+from .elementwise import *
+from .indexing import *
+from .linear import *
+from .loss import *
+from .padding import *
+from .pooling import *
+from .reduction import *
+from .shape import *
+
+__all__: list[str] = []
+__all__ += _activation.__all__
+__all__ += _arithmetic.__all__
+__all__ += _conv.__all__
+__all__ += _convert.__all__
+__all__ += _dropout.__all__
+__all__ += _elementwise.__all__
+__all__ += _indexing.__all__
+__all__ += _linear.__all__
+__all__ += _loss.__all__
+__all__ += _padding.__all__
+__all__ += _pooling.__all__
+__all__ += _reduction.__all__
+__all__ += _shape.__all__

@@ -1,0 +1,95 @@
+"""What gradient rules share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._types import Array
+from ..autograd import needs_grad, raw
+
+Shape = tuple[int, ...]
+
+
+def wanted_shape(value: Any) -> Shape | None:
+    """The shape of an operand whose gradient will be asked for, else None."""
+    return raw(value).shape if needs_grad(value) else None
+
+
+def sum_to(grad: Array, shape: Shape | None) -> Array | None:
+    """Undo broadcasting: sum `grad` down to `shape`; None where no gradient is wanted."""
+    if shape is None or grad.shape == shape:
+        return None if shape is None else grad
+    extra = grad.ndim - len(shape)
+    axes = tuple(
+        i for i in range(grad.ndim) if i < extra or (shape[i - extra] == 1 and grad.shape[i] != 1)
+    )
+    return np.asarray(grad.sum(axes, dtype=grad.dtype)).reshape(shape)
+
+
+def ints(value: Any, rank: int, function: str, name: str) -> Shape:
+    """One int per axis from an int or a sequence of `rank` (or one) ints."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return (int(value),) * rank
+    try:
+        values = tuple(value)
+    except TypeError:
+        values = ()
+    if not values or any(
+        isinstance(v, bool) or not isinstance(v, (int, np.integer)) for v in values
+    ):
+        raise TypeError(
+            f"{function}: {name} must be an int or a sequence of {rank} ints, got {value!r}"
+        )
+    if len(values) == 1:
+        values *= rank
+    if len(values) != rank:
+        raise ValueError(f"{function}: {name} must be an int or {rank} ints, got {value!r}")
+    return tuple(int(v) for v in values)
+
+
+def axis_of(dim: int, ndim: int, function: str) -> int:
+    """`dim` counted from the front, or IndexError."""
+    if not -ndim <= dim < max(ndim, 1):
+        raise IndexError(
+            f"{function}: dim must lie in [{-ndim}, {ndim - 1}] for {ndim} axes, got {dim}"
+        )
+    return dim % ndim if ndim else 0
+
+
+def axes_of(dim: Any, ndim: int, function: str) -> Shape | None:
+    """One or several axes counted from the front; None (all axes) stays None, so does ()."""
+    if dim is None:
+        return None
+    if isinstance(dim, (int, np.integer)):
+        return (axis_of(int(dim), ndim, function),)
+    axes = tuple(axis_of(int(d), ndim, function) for d in dim)
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"{function}: dim names an axis twice: {tuple(dim)}")
+    return axes or None
+
+
+def operand(value: Any) -> Any:
+    """The array of an operand; numbers stay Python numbers, which widen nothing."""
+    value = raw(value)
+    if isinstance(value, (np.ndarray, int, float, complex)) and not isinstance(value, np.generic):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return np.asarray(value)
+    raise TypeError(f"expected a tensor, an array or a number, got {type(value).__name__}")
+
+
+def is_float(array: Any) -> bool:
+    """Whether the array's type can carry a gradient (ml_dtypes' bfloat16 has kind 'V')."""
+    return bool(array.dtype.kind == "f" or array.dtype.name == "bfloat16")
+
+
+def flat_ints(values: Sequence[Any]) -> Shape:
+    """The ints of ``f(2, 3)`` or ``f((2, 3))``."""
+    if len(values) == 1 and not isinstance(values[0], (int, np.integer)):
+        values = tuple(values[0])
+    return tuple(int(raw(v)) for v in values)

@@ -1,0 +1,554 @@
+"""Activations, each with its derivative as a plain function of arrays.
+
+A rule reads the output instead of the input where it can, so that the input's memory goes early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .._types import Array, Operand, Result
+from ..autograd import TensorBase, assign, needs_grad, raw, record
+from ._erf import erf_forward
+from ._tools import axis_of, sum_to
+
+__all__ = [
+    "celu",
+    "elu",
+    "elu_backward",
+    "gelu",
+    "gelu_backward",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardsigmoid_backward",
+    "hardswish",
+    "hardswish_backward",
+    "hardtanh",
+    "hardtanh_backward",
+    "leaky_relu",
+    "leaky_relu_",
+    "leaky_relu_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "logsigmoid",
+    "mish",
+    "mish_backward",
+    "prelu",
+    "prelu_backward",
+    "relu",
+    "relu6",
+    "relu6_backward",
+    "relu_",
+    "relu_backward",
+    "selu",
+    "selu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "silu",
+    "silu_backward",
+    "softmax",
+    "softmax_backward",
+    "softmin",
+    "softplus",
+    "softplus_backward",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "tanh_backward",
+    "tanhshrink",
+    "threshold",
+]
+
+
+def _apply(
+    name: str,
+    input: Operand,
+    inplace: bool,
+    forward: Callable[[Array], Array],
+    backward: Callable[[Array, Array], Array],
+    *,
+    reads_output: bool = False,
+) -> Result:
+    """An activation; ``backward(g, kept)`` gets the input, or the output if `reads_output`."""
+    if not isinstance(input, TensorBase):
+        y = forward(input)
+        if inplace:
+            input[...] = y
+            return input
+        return y
+    x = input._array
+    y = forward(x)
+    kept = y if reads_output else x
+    result = record(
+        name,
+        y,
+        (input,),
+        lambda g: (backward(g, kept),),
+        saves=() if reads_output or inplace else (input,),
+        saves_output=reads_output and not inplace,
+    )
+    return assign(input, result) if inplace else result
+
+
+# ---- rectifiers ----------------------------------------------------------------------------------
+
+
+def relu_backward(grad_output: Array, output: Array) -> Array:
+    """Gradient of :func:`relu` given its output (or its input: both have the same signs)."""
+    return grad_output * (output > 0)
+
+
+def relu(input: Operand, inplace: bool = False) -> Result:
+    """``max(0, input)``; NaN stays NaN."""
+    if not isinstance(input, TensorBase):
+        return np.maximum(input, 0, out=input if inplace else None)
+    if inplace and not needs_grad(input):
+        np.maximum(input._array, 0, out=input._array)
+        input._touch()
+        return input
+    y = np.maximum(input._array, 0)
+    result = record("Relu", y, (input,), lambda g: (relu_backward(g, y),), saves_output=not inplace)
+    return assign(input, result) if inplace else result
+
+
+def relu_(input: Operand) -> Result:
+    """:func:`relu` in place."""
+    return relu(input, True)
+
+
+def relu6_backward(grad_output: Array, output: Array) -> Array:
+    """Gradient of :func:`relu6` given its output or its input: passes strictly between 0 and 6."""
+    return grad_output * ((output > 0) & (output < 6))
+
+
+def relu6(input: Operand, inplace: bool = False) -> Result:
+    """``min(max(0, input), 6)``."""
+    return _apply(
+        "Relu6",
+        input,
+        inplace,
+        lambda x: np.minimum(np.maximum(x, 0), 6),
+        relu6_backward,
+        reads_output=True,
+    )
+
+
+def leaky_relu_backward(grad_output: Array, input: Array, negative_slope: float = 0.01) -> Array:
+    """Gradient of :func:`leaky_relu`."""
+    return np.where(input > 0, grad_output, grad_output * negative_slope)
+
+
+def leaky_relu(input: Operand, negative_slope: float = 0.01, inplace: bool = False) -> Result:
+    """`input` where positive, else ``negative_slope * input``."""
+    return _apply(
+        "LeakyRelu",
+        input,
+        inplace,
+        lambda x: np.where(x > 0, x, x * negative_slope),
+        lambda g, x: leaky_relu_backward(g, x, negative_slope),
+    )
+
+
+def leaky_relu_(input: Operand, negative_slope: float = 0.01) -> Result:
+    """:func:`leaky_relu` in place."""
+    return leaky_relu(input, negative_slope, True)
+
+
+def prelu_backward(grad_output: Array, input: Array, weight: Array) -> tuple[Array, Array]:
+    """Gradients of :func:`prelu` with respect to input and weight, of their shapes."""
+    slope = _per_channel(weight, input.ndim)
+    below = np.where(input > 0, 0, input * grad_output).astype(grad_output.dtype)
+    gw = sum_to(below, slope.shape)
+    assert gw is not None
+    return np.where(input > 0, grad_output, grad_output * slope), gw.reshape(weight.shape)
+
+
+def _per_channel(weight: Array, ndim: int) -> Array:
+    """One number, or C numbers shaped to lie along axis 1."""
+    if weight.size == 1 or ndim < 2:
+        return weight.reshape((1,) * ndim) if weight.size == 1 else weight
+    return weight.reshape((1, -1) + (1,) * (ndim - 2))
+
+
+def prelu(input: Operand, weight: Operand) -> Result:
+    """`input` where positive, else ``weight * input``, one weight for all or one per channel."""
+    x, w = raw(input), raw(weight)
+    if w.size != 1 and (x.ndim < 2 or x.shape[1] != w.size):
+        raise ValueError(
+            f"prelu: weight must have 1 element or one per channel, got {w.shape} for {x.shape}"
+        )
+    y = np.where(x > 0, x, x * _per_channel(w, x.ndim))
+    if not (isinstance(input, TensorBase) or isinstance(weight, TensorBase)):
+        return y
+    return record(
+        "Prelu", y, (input, weight), lambda g: prelu_backward(g, x, w), saves=(input, weight)
+    )
+
+
+def elu_backward(grad_output: Array, input: Array, alpha: float = 1.0) -> Array:
+    """Gradient of :func:`elu`."""
+    return grad_output * np.where(input > 0, 1, alpha * np.exp(np.minimum(input, 0)))
+
+
+def elu(input: Operand, alpha: float = 1.0, inplace: bool = False) -> Result:
+    """`input` where positive, else ``alpha * (exp(input) - 1)``."""
+    return _apply(
+        "Elu",
+        input,
+        inplace,
+        lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+        lambda g, x: elu_backward(g, x, alpha),
+    )
+
+
+def celu(input: Operand, alpha: float = 1.0, inplace: bool = False) -> Result:
+    """`input` where positive, else ``alpha * (exp(input / alpha) - 1)``."""
+    return _apply(
+        "Celu",
+        input,
+        inplace,
+        lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)),
+        lambda g, x: g * np.where(x > 0, 1, np.exp(np.minimum(x, 0) / alpha)),
+    )
+
+
+_SELU_ALPHA = 1.6732632423543772848170429916717
+_SELU_SCALE = 1.0507009873554804934193349852946
+
+
+def selu_backward(grad_output: Array, input: Array) -> Array:
+    """Gradient of :func:`selu`."""
+    return elu_backward(grad_output, input, _SELU_ALPHA) * _SELU_SCALE
+
+
+def selu(input: Operand, inplace: bool = False) -> Result:
+    """:func:`elu` with the constants that keep mean 0 and variance 1 (Klambauer et al., 2017)."""
+    return _apply(
+        "Selu",
+        input,
+        inplace,
+        lambda x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0))),
+        selu_backward,
+    )
+
+
+def threshold(input: Operand, threshold: float, value: float, inplace: bool = False) -> Result:
+    """`input` where above `threshold`, else `value`."""
+    return _apply(
+        "Threshold",
+        input,
+        inplace,
+        lambda x: np.where(x > threshold, x, np.asarray(value, x.dtype)),
+        lambda g, x: g * (x > threshold),
+    )
+
+
+# ---- sigmoids ------------------------------------------------------------------------------------
+
+
+def _sigmoid(x: Array) -> Any:
+    z = np.exp(-np.abs(x))  # never overflows
+    return np.where(x >= 0, 1, z) / (1 + z)
+
+
+def sigmoid_backward(grad_output: Array, output: Array) -> Any:
+    """Gradient of :func:`sigmoid` given its output."""
+    return grad_output * output * (1 - output)
+
+
+def sigmoid(input: Operand) -> Result:
+    """``1 / (1 + exp(-input))``."""
+    return _apply("Sigmoid", input, False, _sigmoid, sigmoid_backward, reads_output=True)
+
+
+def logsigmoid(input: Operand) -> Result:
+    """``log(sigmoid(input))``."""
+    return _apply(
+        "LogSigmoid",
+        input,
+        False,
+        lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
+        lambda g, x: g * _sigmoid(-x),
+    )
+
+
+def tanh_backward(grad_output: Array, output: Array) -> Any:
+    """Gradient of :func:`tanh` given its output."""
+    return grad_output * (1 - output * output)
+
+
+def tanh(input: Operand) -> Result:
+    """The hyperbolic tangent."""
+    return _apply("Tanh", input, False, np.tanh, tanh_backward, reads_output=True)
+
+
+def hardsigmoid_backward(grad_output: Array, input: Array) -> Array:
+    """Gradient of :func:`hardsigmoid`: 1/6 strictly between -3 and 3."""
+    return grad_output * ((input > -3) & (input < 3)) * (1 / 6)
+
+
+def hardsigmoid(input: Operand, inplace: bool = False) -> Result:
+    """``relu6(input + 3) / 6``."""
+    return _apply(
+        "Hardsigmoid",
+        input,
+        inplace,
+        lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6,
+        hardsigmoid_backward,
+    )
+
+
+def hardtanh_backward(
+    grad_output: Array, input: Array, min_val: float = -1.0, max_val: float = 1.0
+) -> Array:
+    """Gradient of :func:`hardtanh`: passes strictly between the bounds."""
+    return grad_output * ((input > min_val) & (input < max_val))
+
+
+def hardtanh(
+    input: Operand, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Result:
+    """`input` limited to ``[min_val, max_val]``."""
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
+    return _apply(
+        "Hardtanh",
+        input,
+        inplace,
+        lambda x: np.minimum(np.maximum(x, min_val), max_val),
+        lambda g, x: hardtanh_backward(g, x, min_val, max_val),
+    )
+
+
+def softplus_backward(
+    grad_output: Array, input: Array, beta: float = 1.0, threshold: float = 20.0
+) -> Array:
+    """Gradient of :func:`softplus`."""
+    scaled = input * beta
+    return np.where(scaled > threshold, grad_output, grad_output * _sigmoid(scaled))
+
+
+def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Result:
+    """``log(1 + exp(beta * input)) / beta``; `input` itself once ``beta * input > threshold``."""
+
+    def forward(x: Array) -> Array:
+        z = x * beta
+        smooth = (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta
+        return np.where(z > threshold, x, smooth)
+
+    return _apply(
+        "Softplus", input, False, forward, lambda g, x: softplus_backward(g, x, beta, threshold)
+    )
+
+
+def softsign(input: Operand) -> Result:
+    """``input / (1 + |input|)``."""
+    return _apply(
+        "Softsign",
+        input,
+        False,
+        lambda x: x / (1 + np.abs(x)),
+        lambda g, x: g / np.square(1 + np.abs(x)),
+    )
+
+
+def tanhshrink(input: Operand) -> Result:
+    """``input - tanh(input)``."""
+    return _apply(
+        "Tanhshrink",
+        input,
+        False,
+        lambda x: x - np.tanh(x),
+        lambda g, x: g * np.square(np.tanh(x)),
+    )
+
+
+def softshrink(input: Operand, lambd: float = 0.5) -> Result:
+    """`input` moved towards 0 by `lambd`, and 0 within."""
+    return _apply(
+        "Softshrink",
+        input,
+        False,
+        lambda x: np.where(x > lambd, x - lambd, np.where(x < -lambd, x + lambd, x * 0)),
+        lambda g, x: g * (np.abs(x) > lambd),
+    )
+
+
+def hardshrink(input: Operand, lambd: float = 0.5) -> Result:
+    """`input` where its size is above `lambd`, else 0."""
+    return _apply(
+        "Hardshrink",
+        input,
+        False,
+        lambda x: np.where(np.abs(x) <= lambd, x.dtype.type(0), x),
+        lambda g, x: g * (np.abs(x) > lambd),
+    )
+
+
+# ---- smooth gates --------------------------------------------------------------------------------
+
+
+def silu_backward(grad_output: Array, input: Array) -> Any:
+    """Gradient of :func:`silu`."""
+    s = _sigmoid(input)
+    return grad_output * (s * (1 + input * (1 - s)))
+
+
+def silu(input: Operand, inplace: bool = False) -> Result:
+    """``input * sigmoid(input)``, also called swish."""
+    return _apply("Silu", input, inplace, lambda x: x * _sigmoid(x), silu_backward)
+
+
+def hardswish_backward(grad_output: Array, input: Array) -> Any:
+    """Gradient of :func:`hardswish`."""
+    slope = np.where(input < -3, 0, np.where(input <= 3, input / 3 + 0.5, 1))
+    return grad_output * slope.astype(grad_output.dtype, copy=False)
+
+
+def hardswish(input: Operand, inplace: bool = False) -> Result:
+    """``input * relu6(input + 3) / 6``."""
+    return _apply(
+        "Hardswish",
+        input,
+        inplace,
+        lambda x: x * (np.minimum(np.maximum(x + 3, 0), 6) / 6),
+        hardswish_backward,
+    )
+
+
+_ROOT_HALF = float(np.sqrt(0.5))
+_TANH_SCALE = float(np.sqrt(2 / np.pi))
+
+
+def gelu_backward(grad_output: Array, input: Array, approximate: str = "none") -> Array:
+    """Gradient of :func:`gelu`."""
+    x = input
+    if approximate == "tanh":
+        inner = np.tanh(_TANH_SCALE * (x + 0.044715 * x * x * x))
+        slope = (1 - inner * inner) * (_TANH_SCALE * (1 + 3 * 0.044715 * x * x))
+        return grad_output * (0.5 * (1 + inner) + 0.5 * x * slope)
+    below = 0.5 * (1 + erf_forward(x * _ROOT_HALF))
+    density = np.exp(-0.5 * x * x) * (0.5 * _TANH_SCALE)
+    return grad_output * (below + x * density)
+
+
+def gelu(input: Operand, approximate: str = "none") -> Result:
+    """`input` times the normal distribution function of `input`; `approximate` none or tanh."""
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+
+    def forward(x: Array) -> Any:
+        if approximate == "tanh":
+            return 0.5 * x * (1 + np.tanh(_TANH_SCALE * (x + 0.044715 * x * x * x)))
+        return 0.5 * x * (1 + erf_forward(x * _ROOT_HALF))
+
+    return _apply("Gelu", input, False, forward, lambda g, x: gelu_backward(g, x, approximate))
+
+
+def _softplus(x: Array) -> Array:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def mish_backward(grad_output: Array, input: Array) -> Any:
+    """Gradient of :func:`mish`."""
+    gate = np.tanh(_softplus(input))
+    return grad_output * (gate + input * _sigmoid(input) * (1 - gate * gate))
+
+
+def mish(input: Operand, inplace: bool = False) -> Result:
+    """``input * tanh(softplus(input))``."""
+    return _apply("Mish", input, inplace, lambda x: x * np.tanh(_softplus(x)), mish_backward)
+
+
+def glu(input: Operand, dim: int = -1) -> Result:
+    """The first half along `dim` times the sigmoid of the second."""
+    from .arithmetic import mul
+    from .shape import chunk
+
+    extent = raw(input).shape[axis_of(dim, raw(input).ndim, "glu")]
+    if extent % 2:
+        raise ValueError(f"glu: the extent along dim must be even, got {extent}")
+    first, second = chunk(input, 2, dim)
+    return mul(first, sigmoid(second))
+
+
+# ---- softmax -------------------------------------------------------------------------------------
+
+
+def _default_axis(ndim: int) -> int:
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
+    """Gradient of :func:`softmax` given its output."""
+    gy = grad_output * output
+    return gy - output * gy.sum(dim, keepdims=True)
+
+
+def softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
+    """``exp(input)`` divided by its sum along `dim`."""
+    x = raw(input) if dtype is None else raw(input).astype(dtype)
+    axis = axis_of(_default_axis(x.ndim) if dim is None else dim, x.ndim, "softmax")
+
+    def forward(_: Array) -> Any:
+        if x.ndim == 0:
+            return np.ones_like(x)
+        e = np.exp(x - x.max(axis, keepdims=True))
+        return e / e.sum(axis, keepdims=True)
+
+    return _apply(
+        "Softmax",
+        input,
+        False,
+        forward,
+        lambda g, y: softmax_backward(g, y, axis) if y.ndim else np.zeros_like(g),
+        reads_output=True,
+    )
+
+
+def softmin(input: Operand, dim: int | None = None) -> Result:
+    """:func:`softmax` of ``-input``."""
+    from .elementwise import neg
+
+    return softmax(neg(input), dim)
+
+
+def log_softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
+    """Gradient of :func:`log_softmax` given its output."""
+    return grad_output - np.exp(output) * grad_output.sum(dim, keepdims=True)
+
+
+def log_softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
+    """The logarithm of :func:`softmax`, computed without overflow."""
+    x = raw(input) if dtype is None else raw(input).astype(dtype)
+    axis = axis_of(_default_axis(x.ndim) if dim is None else dim, x.ndim, "log_softmax")
+
+    def forward(_: Array) -> Any:
+        if x.ndim == 0:
+            return np.zeros_like(x)
+        shifted = x - x.max(axis, keepdims=True)
+        return shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
+
+    return _apply(
+        "LogSoftmax",
+        input,
+        False,
+        forward,
+        lambda g, y: log_softmax_backward(g, y, axis) if y.ndim else np.zeros_like(g),
+        reads_output=True,
+    )
+
+
+#: Those that a convolution can apply in its own pass.
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "relu": relu,
+    "relu6": relu6,
+    "silu": silu,
+    "hardswish": hardswish,
+    "leaky_relu": leaky_relu,
+    "gelu": gelu,
+}

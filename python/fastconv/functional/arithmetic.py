@@ -1,0 +1,367 @@
+"""Arithmetic between two operands, with broadcasting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._types import Array, Operand, Result
+from ..autograd import TensorBase, needs_grad, raw, record
+from ._tools import is_float, operand, sum_to, wanted_shape
+
+__all__ = [
+    "add",
+    "addmm",
+    "bmm",
+    "div",
+    "dot",
+    "einsum",
+    "lerp",
+    "matmul",
+    "maximum",
+    "minimum",
+    "mm",
+    "mul",
+    "multiply",
+    "outer",
+    "pow",
+    "rsub",
+    "sub",
+    "true_divide",
+    "where",
+]
+
+
+def _both(input: Operand, other: Operand) -> tuple[Any, Any, bool]:
+    """Both operands as arrays or numbers, and whether either is a tensor."""
+    taped = isinstance(input, TensorBase) or isinstance(other, TensorBase)
+    a, b = operand(input), operand(other)
+    if taped:
+        a, b = _promoted(a, b)
+    return a, b, taped
+
+
+def _promoted(a: Any, b: Any) -> tuple[Any, Any]:
+    """PyTorch's promotion where it differs from NumPy's.
+
+    Whole numbers never widen a floating-point type, and an array without axes never widens one
+    with.
+    """
+    arrays = isinstance(a, np.ndarray), isinstance(b, np.ndarray)
+    if all(arrays):
+        if a.dtype is b.dtype:
+            return a, b
+        float_a, float_b = is_float(a), is_float(b)
+        if float_a and (not float_b or (b.ndim == 0 and a.ndim > 0)):
+            return a, b.astype(a.dtype)
+        if float_b and (not float_a or (a.ndim == 0 and b.ndim > 0)):
+            return a.astype(b.dtype), b
+    elif arrays[0] and isinstance(b, float) and not is_float(a):
+        a = a.astype(np.float32)
+    elif arrays[1] and isinstance(a, float) and not is_float(b):
+        b = b.astype(np.float32)
+    return a, b
+
+
+def add(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
+    """``input + alpha * other``."""
+    a, b, taped = _both(input, other)
+    y = a + b if alpha == 1 else a + alpha * b
+    if not taped:
+        return y
+    sa, sb = wanted_shape(input), wanted_shape(other)
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        return sum_to(g, sa), sum_to(g if alpha == 1 or sb is None else g * alpha, sb)
+
+    return record("Add", y, (input, other), backward)
+
+
+def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
+    """``input - alpha * other``."""
+    a, b, taped = _both(input, other)
+    y = a - b if alpha == 1 else a - alpha * b
+    if not taped:
+        return y
+    sa, sb = wanted_shape(input), wanted_shape(other)
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        return sum_to(g, sa), None if sb is None else sum_to(g * -alpha, sb)
+
+    return record("Sub", y, (input, other), backward)
+
+
+def rsub(input: Operand, other: Operand) -> Result:
+    """``other - input``."""
+    return sub(other, input)
+
+
+def mul(input: Operand, other: Operand) -> Result:
+    """``input * other``."""
+    a, b, taped = _both(input, other)
+    y = a * b
+    if not taped:
+        return y
+    sa, sb = wanted_shape(input), wanted_shape(other)
+    a, b = (a if sb is not None else None), (b if sa is not None else None)
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        return (
+            None if sa is None else sum_to(g * b, sa),
+            None if sb is None else sum_to(g * a, sb),
+        )
+
+    saves = (() if a is None else (input,)) + (() if b is None else (other,))
+    return record("Mul", y, (input, other), backward, saves=saves)
+
+
+multiply = mul
+
+
+def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Result:
+    """``input / other``; `rounding_mode` None, ``"trunc"`` or ``"floor"``."""
+    a, b, taped = _both(input, other)
+    if rounding_mode not in (None, "trunc", "floor"):
+        raise ValueError(
+            f"div: rounding_mode must be None, 'trunc' or 'floor', got {rounding_mode!r}"
+        )
+    if rounding_mode is not None:
+        y = np.floor_divide(a, b) if rounding_mode == "floor" else np.trunc(np.true_divide(a, b))
+        if rounding_mode == "trunc":
+            y = y.astype(np.result_type(a, b))
+        return record("Div", y, (), _no_gradient) if taped else y
+    y = a / b
+    if taped and y.dtype == np.float64 and not _any_double(a, b):
+        y = y.astype(np.float32)  # whole numbers divide to the default floating-point type
+    if not taped:
+        return y
+    sa, sb = wanted_shape(input), wanted_shape(other)
+    if sb is None:
+        a = None
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        ga = g / b
+        return sum_to(ga, sa), None if sb is None else sum_to(-ga * (a / b), sb)
+
+    saves = (other,) if sb is None else (input, other)
+    return record("Div", y, (input, other), backward, saves=saves)
+
+
+true_divide = div
+
+
+def _any_double(*values: Any) -> bool:
+    return any(getattr(v, "dtype", None) == np.float64 for v in values)
+
+
+def _no_gradient(g: Array) -> tuple[Array | None, ...]:
+    return ()
+
+
+def pow(input: Operand, exponent: Operand) -> Result:
+    """``input ** exponent``."""
+    a, b, taped = _both(input, exponent)
+    y = np.power(a, b) if not isinstance(b, (int, float)) else a**b
+    if not taped:
+        return y
+    sa, sb = wanted_shape(input), wanted_shape(exponent)
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        ga = gb = None
+        if sa is not None and isinstance(b, (int, float)):
+            ga = g * (b * a ** (b - 1)) if b != 0 else np.zeros_like(g)
+        elif sa is not None:
+            slope = np.where(np.equal(b, 0), 0, b * np.power(a, np.subtract(b, 1)))
+            ga = sum_to(g * slope.astype(g.dtype), sa)
+        if sb is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                gb = sum_to(np.where(np.equal(a, 0), 0, g * y * np.log(a)).astype(g.dtype), sb)
+        return ga, gb
+
+    return record("Pow", y, (input, exponent), backward, saves=(input, exponent))
+
+
+def _extremum(name: str, input: Operand, other: Operand, ufunc: np.ufunc) -> Result:
+    a, b, taped = _both(input, other)
+    y = ufunc(a, b)
+    if not taped:
+        return y
+    sa, sb = wanted_shape(input), wanted_shape(other)
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        # Where both are equal each takes half.
+        won = np.where(a == b, 0.5, y == a).astype(g.dtype)
+        return (
+            None if sa is None else sum_to(g * won, sa),
+            None if sb is None else sum_to(g * (1 - won), sb),
+        )
+
+    return record(name, y, (input, other), backward, saves=(input, other))
+
+
+def maximum(input: Operand, other: Operand) -> Result:
+    """The larger of two values, elementwise; NaN wins; equal values share the gradient."""
+    return _extremum("Maximum", input, other, np.maximum)
+
+
+def minimum(input: Operand, other: Operand) -> Result:
+    """The smaller of two values, elementwise; NaN wins; equal values share the gradient."""
+    return _extremum("Minimum", input, other, np.minimum)
+
+
+def where(condition: Operand, input: Operand = None, other: Operand = None) -> Result:
+    """`input` where `condition` holds, else `other`; given the condition alone, its indices."""
+    c = raw(condition)
+    if input is None and other is None:
+        indices = np.nonzero(c)
+        if not isinstance(condition, TensorBase):
+            return indices
+        return tuple(record("Where", i, (), _no_gradient) for i in indices)
+    a, b, taped = _both(input, other)
+    y = np.where(c, a, b)
+    for value in (a, b):  # a number takes the type of the array beside it
+        if isinstance(value, (int, float)):
+            sibling = b if value is a else a
+            if isinstance(sibling, np.ndarray) and sibling.dtype.kind == "f":
+                y = y.astype(sibling.dtype, copy=False)
+    if not taped and not isinstance(condition, TensorBase):
+        return y
+    sa, sb = wanted_shape(input), wanted_shape(other)
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        zero = np.zeros((), g.dtype)
+        return (
+            None if sa is None else sum_to(np.where(c, g, zero), sa),
+            None if sb is None else sum_to(np.where(c, zero, g), sb),
+        )
+
+    return record("Where", y, (input, other), backward)
+
+
+def lerp(input: Operand, end: Operand, weight: Operand) -> Result:
+    """``input + weight * (end - input)``."""
+    return add(input, mul(weight, sub(end, input)))
+
+
+# ---- products ------------------------------------------------------------------------------------
+
+
+def matmul_backward(grad_output: Array, input: Array, other: Array) -> tuple[Array, Array]:
+    """Gradients of ``input @ other``; operands as NumPy's matmul takes them.
+
+    Parameters
+    ----------
+    grad_output : (..., M, N)
+    input : (..., M, K)
+    other : (..., K, N)
+
+    Returns
+    -------
+    tuple of arrays
+        Gradients of the shapes of `input` and `other`.
+    """
+    g = grad_output
+    a = input[None, :] if input.ndim == 1 else input
+    b = other[:, None] if other.ndim == 1 else other
+    if input.ndim == 1:
+        g = np.expand_dims(g, -2 if other.ndim > 1 else 0)
+    if other.ndim == 1:
+        g = np.expand_dims(g, -1)
+    ga = sum_to(np.matmul(g, np.swapaxes(b, -1, -2)), a.shape)
+    gb = sum_to(np.matmul(np.swapaxes(a, -1, -2), g), b.shape)
+    assert ga is not None
+    assert gb is not None
+    return ga.reshape(input.shape), gb.reshape(other.shape)
+
+
+def matmul(input: Operand, other: Operand) -> Result:
+    """Matrix product, as ``numpy.matmul``: 1-D, 2-D or batches."""
+    a, b, taped = _both(input, other)
+    y = np.matmul(a, b)
+    if not taped:
+        return y
+    need_a, need_b = needs_grad(input), needs_grad(other)
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        if a.ndim == b.ndim == 2:
+            return (g @ b.T if need_a else None), (a.T @ g if need_b else None)
+        ga, gb = matmul_backward(g, a, b)
+        return (ga if need_a else None), (gb if need_b else None)
+
+    return record("Matmul", y, (input, other), backward, saves=(input, other))
+
+
+def _exact_rank(name: str, rank: int, *values: Operand) -> None:
+    for value in values:
+        if raw(value).ndim != rank:
+            raise ValueError(f"{name}: expected arrays of {rank} axes, got {raw(value).shape}")
+
+
+def mm(input: Operand, mat2: Operand) -> Result:
+    """Product of two matrices."""
+    _exact_rank("mm", 2, input, mat2)
+    return matmul(input, mat2)
+
+
+def bmm(input: Operand, mat2: Operand) -> Result:
+    """Product of two batches of matrices: (B, M, K) by (B, K, N)."""
+    _exact_rank("bmm", 3, input, mat2)
+    return matmul(input, mat2)
+
+
+def dot(input: Operand, other: Operand) -> Result:
+    """Inner product of two vectors."""
+    _exact_rank("dot", 1, input, other)
+    return matmul(input, other)
+
+
+def outer(input: Operand, vec2: Operand) -> Result:
+    """Outer product of two vectors."""
+    _exact_rank("outer", 1, input, vec2)
+    return mul(input[:, None], vec2[None, :])
+
+
+def addmm(
+    input: Operand, mat1: Operand, mat2: Operand, *, beta: float = 1, alpha: float = 1
+) -> Result:
+    """``beta * input + alpha * mat1 @ mat2``."""
+    product = mm(mat1, mat2)
+    return add(input if beta == 1 else mul(input, beta), product, alpha=alpha)
+
+
+def einsum(equation: str, *operands: Operand) -> Result:
+    """Einstein's summation; with tensors no index may stand twice in one operand."""
+    arrays = [raw(o) for o in operands]
+    equation = equation.replace(" ", "")
+    if "..." in equation or "->" not in equation:
+        if any(isinstance(o, TensorBase) for o in operands):
+            raise ValueError(
+                "einsum: with tensors the equation must name its output, without '...'"
+            )
+        return np.einsum(equation, *arrays, optimize=True)
+    left, right = equation.split("->")
+    terms = left.split(",")
+    if any(len(set(t)) != len(t) for t in terms):
+        raise ValueError("einsum: an index is named twice in one operand")
+    y = np.einsum(equation, *arrays, optimize=True)
+    if not any(isinstance(o, TensorBase) for o in operands):
+        return y
+    needed = [needs_grad(o) for o in operands]
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        return tuple(_einsum_gradient(g, i) if n else None for i, n in enumerate(needed))
+
+    def _einsum_gradient(g: Array, i: int) -> Array:
+        rest = [t for j, t in enumerate(terms) if j != i]
+        others = [a for j, a in enumerate(arrays) if j != i]
+        known = set(right).union(*rest)
+        kept = "".join(c for c in terms[i] if c in known)
+        part = np.einsum(",".join([right, *rest]) + "->" + kept, g, *others, optimize=True)
+        # An index that only this operand has was summed over: its gradient is the same all along.
+        shape = tuple(
+            n if c in known else 1 for c, n in zip(terms[i], arrays[i].shape, strict=True)
+        )
+        return np.broadcast_to(part.reshape(shape), arrays[i].shape)
+
+    return record("Einsum", y, operands, backward, saves=operands)

@@ -1,0 +1,405 @@
+"""Convolution and transposed convolution in one, two and three dimensions.
+
+Arrays go straight to the compiled engine, which makes all checks; tensors take the same way and
+leave a step on the tape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import _core
+from .._types import Array, Ints, Operand, Padding, Result
+from ..autograd import TensorBase, needs_grad, raw, record, wrap
+from ._tools import ints
+from .activation import ACTIVATIONS
+from .arithmetic import add
+
+__all__ = [
+    "ConvGrads",
+    "conv1d",
+    "conv1d_backward",
+    "conv1d_bias",
+    "conv1d_input",
+    "conv1d_weight",
+    "conv2d",
+    "conv2d_backward",
+    "conv2d_bias",
+    "conv2d_input",
+    "conv2d_weight",
+    "conv3d",
+    "conv3d_backward",
+    "conv3d_bias",
+    "conv3d_input",
+    "conv3d_weight",
+    "conv_output_size",
+]
+
+
+class ConvGrads(NamedTuple):
+    """Gradients of a convolution; None where not asked for."""
+
+    input: Any
+    weight: Any
+    bias: Any
+
+
+def conv_output_size(
+    size: Ints, kernel: Ints, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1
+) -> Any:
+    """The extent of a convolution's output: ``floor((i + 2 p - d (k - 1) - 1) / s) + 1``.
+
+    With ``d = 1`` this is the well-known ``floor((i - k + 2 p) / s) + 1`` for an image of size `i`,
+    a kernel of size `k`, padding `p` and stride `s`.
+
+    Parameters
+    ----------
+    size, kernel, stride, dilation : int or sequence of int
+        One value, or one per axis.
+    padding : int, sequence of int, sequence of (before, after), "same" or "valid"
+
+    Returns
+    -------
+    int or tuple of int
+        An int if `size` is one.
+
+    Raises
+    ------
+    ValueError
+        If an extent is not positive or the kernel does not fit.
+
+    Examples
+    --------
+    >>> conv_output_size(28, 8)
+    21
+    >>> conv_output_size((32, 32), 5, padding="same")
+    (32, 32)
+    """
+    name = "conv_output_size"
+    single = isinstance(size, (int, np.integer))
+    sizes: tuple[int, ...] = (int(size),) if single else tuple(size)  # type: ignore[arg-type]
+    rank = len(sizes)
+    kernels = ints(kernel, rank, name, "kernel")
+    strides = ints(stride, rank, name, "stride")
+    dilations = ints(dilation, rank, name, "dilation")
+    for what, values in (("kernel", kernels), ("stride", strides), ("dilation", dilations)):
+        if min(values) < 1:
+            raise ValueError(f"{name}: {what} must be positive, got {values}")
+    reach = [d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True)]
+    totals = _total_padding(padding, reach, strides)
+    result = []
+    for i, e, s, p in zip(sizes, reach, strides, totals, strict=True):
+        if i + p < e:
+            raise ValueError(f"{name}: kernel reaches over {e}, but the padded size is {i + p}")
+        result.append((i + p - e) // s + 1)
+    return result[0] if single else tuple(result)
+
+
+def _total_padding(padding: Padding, reach: list[int], stride: tuple[int, ...]) -> list[int]:
+    """Padding before and after each axis, together."""
+    name = "conv_output_size"
+    if padding == "valid":
+        return [0] * len(reach)
+    if padding == "same":
+        if max(stride) > 1:
+            raise ValueError(f"{name}: padding='same' is not supported for strided convolutions")
+        return [e - 1 for e in reach]
+    if isinstance(padding, str):
+        raise ValueError(f"{name}: padding must be numbers, 'same' or 'valid', got {padding!r}")
+    if isinstance(padding, Sequence) and padding and isinstance(padding[0], Sequence):
+        pairs = [ints(p, 2, name, "padding") for p in padding]
+        if len(pairs) != len(reach):
+            raise ValueError(f"{name}: padding needs {len(reach)} pairs, got {padding!r}")
+        return [a + b for a, b in pairs]
+    return [2 * p for p in ints(padding, len(reach), name, "padding")]
+
+
+def _taped(
+    rank: int,
+    input: Operand,
+    weight: Operand,
+    bias: Operand | None,
+    stride: Ints,
+    padding: Padding,
+    dilation: Ints,
+    groups: int,
+    activation: str | None,
+    residual: Operand | None,
+    algorithm: str,
+    out: Array | None,
+) -> Result:
+    x, w = raw(input), raw(weight)
+    geometry = (stride, padding, dilation, groups)
+    need = (needs_grad(input), needs_grad(weight), needs_grad(bias))
+    need_residual = needs_grad(residual)
+    recorded = need_residual or any(need)
+    if recorded and out is not None:
+        raise ValueError(f"conv{rank}d: out cannot be given when gradients are recorded")
+    if recorded and activation is not None and activation != "relu":
+        y = _taped(rank, input, weight, bias, *geometry, None, None, algorithm, None)
+        if activation not in ACTIVATIONS:
+            raise ValueError(
+                f"conv{rank}d: activation must be None or one of {sorted(ACTIVATIONS)}, "
+                f"got {activation!r}"
+            )
+        return ACTIVATIONS[activation](y if residual is None else add(y, residual))
+    y = _core.conv(rank, x, w, raw(bias), *geometry, activation, raw(residual), algorithm, raw(out))
+    if not recorded:
+        return wrap(y)
+
+    kept = y if activation == "relu" else None
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        if kept is not None:
+            g = g * (kept > 0)
+        grads: tuple[Array | None, ...] = (None, None, None)
+        if any(need):
+            grads = _core.conv_backward(rank, g, x, w, *geometry, need, algorithm)
+        return (*grads, g if need_residual else None)
+
+    return record(
+        f"Conv{rank}d", y, (input, weight, bias, residual), backward, saves=(input, weight)
+    )
+
+
+def conv2d(
+    input: Operand,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    *,
+    activation: str | None = None,
+    residual: Operand | None = None,
+    algorithm: str = "auto",
+    out: Array | None = None,
+) -> Result:
+    """Slide a bank of kernels over images: multiply, sum, write one output plane per kernel.
+
+    Parameters
+    ----------
+    input : (N, C, H, W) or (C, H, W)
+        float32 or float64, any strides; channels-last memory gives a channels-last result.
+    weight : (K, C / groups, R, S)
+    bias : (K,), optional
+    stride, dilation : int or pair
+    padding : int, pair, ((top, bottom), (left, right)), "same" or "valid"
+    groups : int
+        Input and output channels are divided into so many parts that do not see each other.
+    activation : {None, "relu", "relu6", "silu", "hardswish", "leaky_relu", "gelu"}
+        Applied to the result in the same pass.
+    residual : array of the output's shape, optional
+        Added before the activation.
+    algorithm : str
+        ``"auto"`` or a row of the registry of algorithms.
+    out : array of the output's shape, optional
+        Filled and returned; it may not overlap an input.
+
+    Returns
+    -------
+    array or Tensor, (N, K, P, Q) or (K, P, Q)
+        A Tensor if an input is one. See :func:`conv_output_size` for P and Q.
+
+    Raises
+    ------
+    ValueError
+        For shapes and values that do not fit together.
+    TypeError
+        For other or mixed dtypes.
+
+    Notes
+    -----
+    Semantics are those of ``torch.nn.functional.conv2d`` (a cross-correlation).
+    """
+    if (
+        isinstance(input, TensorBase)
+        or isinstance(weight, TensorBase)
+        or isinstance(bias, TensorBase)
+        or isinstance(residual, TensorBase)
+    ):
+        return _taped(
+            2, input, weight, bias, stride, padding, dilation, groups,
+            activation, residual, algorithm, out,
+        )  # fmt: skip
+    return _core.conv(
+        2, input, weight, bias, stride, padding, dilation, groups,
+        activation, residual, algorithm, out,
+    )  # fmt: skip
+
+
+def conv1d(
+    input: Operand,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    *,
+    activation: str | None = None,
+    residual: Operand | None = None,
+    algorithm: str = "auto",
+    out: Array | None = None,
+) -> Result:
+    """Convolution of (N, C, L) or (C, L) with weights (K, C / groups, S); see :func:`conv2d`."""
+    if (
+        isinstance(input, TensorBase)
+        or isinstance(weight, TensorBase)
+        or isinstance(bias, TensorBase)
+        or isinstance(residual, TensorBase)
+    ):
+        return _taped(
+            1, input, weight, bias, stride, padding, dilation, groups,
+            activation, residual, algorithm, out,
+        )  # fmt: skip
+    return _core.conv(
+        1, input, weight, bias, stride, padding, dilation, groups,
+        activation, residual, algorithm, out,
+    )  # fmt: skip
+
+
+def conv3d(
+    input: Operand,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
+    *,
+    activation: str | None = None,
+    residual: Operand | None = None,
+    algorithm: str = "auto",
+    out: Array | None = None,
+) -> Result:
+    """Convolution of (N, C, D, H, W) with weights (K, C / groups, T, R, S); see :func:`conv2d`."""
+    if (
+        isinstance(input, TensorBase)
+        or isinstance(weight, TensorBase)
+        or isinstance(bias, TensorBase)
+        or isinstance(residual, TensorBase)
+    ):
+        return _taped(
+            3, input, weight, bias, stride, padding, dilation, groups,
+            activation, residual, algorithm, out,
+        )  # fmt: skip
+    return _core.conv(
+        3, input, weight, bias, stride, padding, dilation, groups,
+        activation, residual, algorithm, out,
+    )  # fmt: skip
+
+
+# ---- gradients as plain functions ----------------------------------------------------------------
+
+
+def _gradients(rank: int) -> tuple[Callable[..., Any], ...]:
+    """The four gradient functions of one rank; only the number of axes differs between ranks."""
+    like = f"conv{rank}d"
+
+    def conv_backward(
+        grad_output: Array,
+        input: Array,
+        weight: Array,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        *,
+        need: tuple[bool, bool, bool] = (True, True, True),
+        algorithm: str = "auto",
+    ) -> ConvGrads:
+        return ConvGrads(
+            *_core.conv_backward(
+                rank, grad_output, input, weight, stride, padding, dilation, groups,
+                need, algorithm,
+            )
+        )  # fmt: skip
+
+    def conv_input(
+        input_size: Sequence[int],
+        weight: Array,
+        grad_output: Array,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        *,
+        algorithm: str = "auto",
+    ) -> Array:
+        return _core.conv_input_grad(
+            rank, tuple(input_size), weight, grad_output, stride, padding, dilation, groups,
+            algorithm,
+        )  # fmt: skip
+
+    def conv_weight(
+        input: Array,
+        weight_size: Sequence[int],
+        grad_output: Array,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        *,
+        algorithm: str = "auto",
+    ) -> Array:
+        return _core.conv_weight_grad(
+            rank, input, tuple(weight_size), grad_output, stride, padding, dilation, groups,
+            algorithm,
+        )  # fmt: skip
+
+    def conv_bias(grad_output: Array) -> Array:
+        if grad_output.ndim not in (rank + 1, rank + 2):
+            raise ValueError(
+                f"{like}_bias: grad_output must have {rank + 1} or {rank + 2} axes, "
+                f"got shape {grad_output.shape}"
+            )
+        axes = tuple(a for a in range(grad_output.ndim) if a != grad_output.ndim - rank - 1)
+        return np.asarray(grad_output.sum(axes))
+
+    conv_backward.__doc__ = f"""Gradients of :func:`{like}` with respect to input, weight and bias.
+
+    Parameters
+    ----------
+    grad_output : array of the output's shape
+    input, weight : arrays as given to :func:`{like}`
+    stride, padding, dilation, groups
+        As given to :func:`{like}`.
+    need : three bools
+        Which gradients to compute: input, weight, bias.
+
+    Returns
+    -------
+    ConvGrads
+        ``(input, weight, bias)``, None where not needed.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`{like}`; also if `grad_output` has not the output's shape.
+    """
+    conv_input.__doc__ = (
+        f"Gradient of :func:`{like}` with respect to its input, of shape `input_size`; the "
+        f"argument order is that of ``torch.nn.grad.{like}_input``."
+    )
+    conv_weight.__doc__ = (
+        f"Gradient of :func:`{like}` with respect to its weight, of shape `weight_size`; the "
+        f"argument order is that of ``torch.nn.grad.{like}_weight``."
+    )
+    conv_bias.__doc__ = (
+        f"Gradient of :func:`{like}` with respect to its bias: `grad_output` summed over all axes "
+        "but the channels."
+    )
+    functions = (conv_backward, conv_input, conv_weight, conv_bias)
+    for function, ending in zip(functions, ("backward", "input", "weight", "bias"), strict=True):
+        function.__name__ = function.__qualname__ = f"{like}_{ending}"
+    return functions
+
+
+conv1d_backward, conv1d_input, conv1d_weight, conv1d_bias = _gradients(1)
+conv2d_backward, conv2d_input, conv2d_weight, conv2d_bias = _gradients(2)
+conv3d_backward, conv3d_input, conv3d_weight, conv3d_bias = _gradients(3)

@@ -1,0 +1,53 @@
+"""Copies, other element types and other memory layouts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._types import Array, Operand, Result
+from ..autograd import TensorBase, raw, record, wrap
+from ._tools import is_float
+
+__all__ = ["cast", "channels_last_layout", "clone", "contiguous"]
+
+
+def clone(input: Operand) -> Result:
+    """A copy in memory of its own."""
+    x = raw(input).copy(order="K")
+    if not isinstance(input, TensorBase):
+        return x
+    return record("Clone", x, (input,), lambda g: (g,))
+
+
+def cast(input: Operand, dtype: Any) -> Result:
+    """The values in another element type; a tensor of that type already is returned as it is."""
+    x = raw(input)
+    to = np.dtype(dtype)
+    if x.dtype == to:
+        return input
+    y = x.astype(to)
+    if not isinstance(input, TensorBase):
+        return y
+    if not is_float(y):
+        return wrap(y)
+    source = x.dtype
+    return record("Cast", y, (input,), lambda g: (g.astype(source),))
+
+
+def channels_last_layout(x: Array) -> Array:
+    """The same values with the channels (axis 1) next to each other in memory."""
+    last = np.moveaxis(x, 1, -1)
+    return x if last.flags.c_contiguous else np.moveaxis(np.ascontiguousarray(last), -1, 1)
+
+
+def contiguous(input: Operand, channels_last: bool = False) -> Result:
+    """The values in C order, or with channels last; already so, the input itself."""
+    x = raw(input)
+    y = channels_last_layout(x) if channels_last else x
+    if not channels_last and not x.flags.c_contiguous:
+        y = x.copy(order="C")
+    if y is x:
+        return input
+    return record("Contiguous", y, (input,), lambda g: (g,)) if isinstance(input, TensorBase) else y

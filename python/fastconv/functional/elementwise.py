@@ -1,0 +1,333 @@
+"""Functions of one operand, elementwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .._types import Array, Operand, Result
+from ..autograd import TensorBase, raw, record, wrap
+from ._erf import erf_forward
+from ._tools import is_float, operand
+
+__all__ = [
+    "abs",
+    "ceil",
+    "clamp",
+    "clip",
+    "cos",
+    "eq",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "ge",
+    "gt",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "lt",
+    "masked_fill",
+    "nan_to_num",
+    "ne",
+    "neg",
+    "reciprocal",
+    "remainder",
+    "round",
+    "rsqrt",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+    "tan",
+    "trunc",
+]
+
+
+def floating(array: Any) -> Any:
+    """Whole numbers and bools as float32; anything else as it is."""
+    if isinstance(array, np.ndarray) and array.dtype.kind in "biu":
+        return array.astype(np.float32)
+    return array
+
+
+def _unary(
+    name: str,
+    input: Operand,
+    function: Callable[[Any], Any],
+    slope: Callable[[Array, Array], Array],
+    *,
+    reads_input: bool = True,
+) -> Result:
+    """An elementwise function; ``slope(x, y)`` is its derivative."""
+    if not isinstance(input, TensorBase):
+        return function(operand(input))
+    x: Any = floating(input._array)
+    y = np.asarray(function(x))
+    if not reads_input:
+        x = y  # the derivative needs the output alone: let the input go
+    return record(
+        name,
+        y,
+        (input,),
+        lambda g: (g * slope(x, y),),
+        saves=(input,) if reads_input else (),
+        saves_output=not reads_input,
+    )
+
+
+def neg(input: Operand) -> Result:
+    """``-input``."""
+    if not isinstance(input, TensorBase):
+        return np.negative(input)
+    return record("Neg", np.negative(input._array), (input,), lambda g: (-g,))
+
+
+def abs(input: Operand) -> Result:
+    """Absolute value; the gradient at 0 is 0."""
+    if not isinstance(input, TensorBase):
+        return np.abs(input)
+    x = input._array
+    return record("Abs", np.abs(x), (input,), lambda g: (g * np.sign(x),), saves=(input,))
+
+
+def exp(input: Operand) -> Result:
+    """The exponential."""
+    return _unary("Exp", input, np.exp, lambda x, y: y, reads_input=False)
+
+
+def expm1(input: Operand) -> Result:
+    """``exp(input) - 1``, exact near 0."""
+    return _unary("Expm1", input, np.expm1, lambda x, y: y + 1, reads_input=False)
+
+
+def log(input: Operand) -> Result:
+    """The natural logarithm."""
+    return _unary("Log", input, np.log, lambda x, y: 1 / x)
+
+
+def log2(input: Operand) -> Result:
+    """The logarithm to base 2."""
+    return _unary("Log2", input, np.log2, lambda x, y: 1 / (x * float(np.log(2.0))))
+
+
+def log10(input: Operand) -> Result:
+    """The logarithm to base 10."""
+    return _unary("Log10", input, np.log10, lambda x, y: 1 / (x * float(np.log(10.0))))
+
+
+def log1p(input: Operand) -> Result:
+    """``log(1 + input)``, exact near 0."""
+    return _unary("Log1p", input, np.log1p, lambda x, y: 1 / (1 + x))
+
+
+def sqrt(input: Operand) -> Result:
+    """The square root."""
+    return _unary("Sqrt", input, np.sqrt, lambda x, y: 0.5 / y, reads_input=False)
+
+
+def rsqrt(input: Operand) -> Result:
+    """One over the square root."""
+    return _unary(
+        "Rsqrt", input, lambda x: 1 / np.sqrt(x), lambda x, y: -0.5 * y * y * y, reads_input=False
+    )
+
+
+def square(input: Operand) -> Result:
+    """``input ** 2``."""
+    return _unary("Square", input, np.square, lambda x, y: 2 * x)
+
+
+def reciprocal(input: Operand) -> Result:
+    """``1 / input``."""
+    return _unary("Reciprocal", input, lambda x: 1 / x, lambda x, y: -y * y, reads_input=False)
+
+
+def sin(input: Operand) -> Result:
+    """The sine."""
+    return _unary("Sin", input, np.sin, lambda x, y: np.cos(x))
+
+
+def cos(input: Operand) -> Result:
+    """The cosine."""
+    return _unary("Cos", input, np.cos, lambda x, y: -np.sin(x))
+
+
+def tan(input: Operand) -> Result:
+    """The tangent."""
+    return _unary("Tan", input, np.tan, lambda x, y: 1 + y * y, reads_input=False)
+
+
+def erf(input: Operand) -> Result:
+    """The error function."""
+    scale = float(2 / np.sqrt(np.pi))
+    return _unary("Erf", input, erf_forward, lambda x, y: scale * np.exp(-x * x))
+
+
+def clamp_backward(grad_output: Array, input: Array, min: Any = None, max: Any = None) -> Any:
+    """Gradient of :func:`clamp`: passes where `input` lies within the bounds, ends included."""
+    inside: Any = True
+    if min is not None:
+        inside = input >= min
+    if max is not None:
+        inside = inside & (input <= max)
+    return grad_output * inside
+
+
+def clamp(input: Operand, min: Any = None, max: Any = None) -> Result:
+    """`input` limited to ``[min, max]``; either bound may be None."""
+    if min is None and max is None:
+        raise ValueError("clamp: at least one of min and max must be given")
+    low, high = raw(min), raw(max)
+    x = raw(input)
+    y = x if low is None else np.maximum(x, low)
+    y = y if high is None else np.minimum(y, high)
+    y = np.asarray(y).astype(x.dtype, copy=False)
+    if not isinstance(input, TensorBase):
+        return y
+    return record(
+        "Clamp", y, (input,), lambda g: (clamp_backward(g, x, low, high),), saves=(input,)
+    )
+
+
+clip = clamp
+
+
+def masked_fill(input: Operand, mask: Operand, value: Any) -> Result:
+    """`input` with `value` wherever `mask` is true."""
+    m = raw(mask)
+    x = raw(input)
+    y = np.where(m, np.asarray(raw(value), dtype=x.dtype), x)
+    if not isinstance(input, TensorBase):
+        return y
+    return record("MaskedFill", y, (input,), lambda g: (np.where(m, np.zeros((), g.dtype), g),))
+
+
+# ---- without a gradient, or with a zero one ------------------------------------------------------
+
+
+def _flat(name: str, input: Operand, function: Callable[[Any], Any]) -> Result:
+    """A step function: its gradient is zero wherever it is defined."""
+    if not isinstance(input, TensorBase):
+        return function(input)
+    x = input._array
+    y = function(x) if is_float(x) else x.copy()
+    return record(name, y, (input,), lambda g: (np.zeros_like(g),))
+
+
+def floor(input: Operand) -> Result:
+    """The largest whole number that is not above."""
+    return _flat("Floor", input, np.floor)
+
+
+def ceil(input: Operand) -> Result:
+    """The smallest whole number that is not below."""
+    return _flat("Ceil", input, np.ceil)
+
+
+def round(input: Operand, *, decimals: int = 0) -> Result:
+    """The nearest whole number, halves to even."""
+    return _flat("Round", input, lambda x: np.round(x, decimals))
+
+
+def trunc(input: Operand) -> Result:
+    """The whole part."""
+    return _flat("Trunc", input, np.trunc)
+
+
+def sign(input: Operand) -> Result:
+    """-1, 0 or 1."""
+    return _flat("Sign", input, np.sign)
+
+
+def nan_to_num(
+    input: Operand, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Result:
+    """`input` with NaN and the infinities replaced by numbers."""
+    x = raw(input)
+    y = np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+    if not isinstance(input, TensorBase):
+        return y
+    finite = np.isfinite(x)
+    return record("NanToNum", y, (input,), lambda g: (g * finite,))
+
+
+def _plain(function: Callable[..., Any], *values: Operand) -> Result:
+    """A function whose result carries no gradient."""
+    y = function(*(operand(v) for v in values))
+    return wrap(np.asarray(y)) if any(isinstance(v, TensorBase) for v in values) else y
+
+
+def isnan(input: Operand) -> Result:
+    """Where `input` is NaN."""
+    return _plain(np.isnan, input)
+
+
+def isinf(input: Operand) -> Result:
+    """Where `input` is infinite."""
+    return _plain(np.isinf, input)
+
+
+def isfinite(input: Operand) -> Result:
+    """Where `input` is a finite number."""
+    return _plain(np.isfinite, input)
+
+
+def eq(input: Operand, other: Operand) -> Result:
+    """``input == other``, elementwise."""
+    return _plain(np.equal, input, other)
+
+
+def ne(input: Operand, other: Operand) -> Result:
+    """``input != other``, elementwise."""
+    return _plain(np.not_equal, input, other)
+
+
+def lt(input: Operand, other: Operand) -> Result:
+    """``input < other``, elementwise."""
+    return _plain(np.less, input, other)
+
+
+def le(input: Operand, other: Operand) -> Result:
+    """``input <= other``, elementwise."""
+    return _plain(np.less_equal, input, other)
+
+
+def gt(input: Operand, other: Operand) -> Result:
+    """``input > other``, elementwise."""
+    return _plain(np.greater, input, other)
+
+
+def ge(input: Operand, other: Operand) -> Result:
+    """``input >= other``, elementwise."""
+    return _plain(np.greater_equal, input, other)
+
+
+def logical_not(input: Operand) -> Result:
+    """``not input``, elementwise."""
+    return _plain(np.logical_not, input)
+
+
+def logical_and(input: Operand, other: Operand) -> Result:
+    """``input and other``, elementwise."""
+    return _plain(np.logical_and, input, other)
+
+
+def logical_or(input: Operand, other: Operand) -> Result:
+    """``input or other``, elementwise."""
+    return _plain(np.logical_or, input, other)
+
+
+def remainder(input: Operand, other: Operand) -> Result:
+    """The remainder, with the sign of the divisor."""
+    return _plain(np.remainder, input, other)

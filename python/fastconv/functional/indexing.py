@@ -1,0 +1,147 @@
+"""Picking elements by index, and putting their gradients back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._types import Array, Operand, Result
+from ..autograd import TensorBase, assign, needs_grad, raw, record, wrap
+from ._tools import axis_of, sum_to, wanted_shape
+
+__all__ = [
+    "gather",
+    "getitem",
+    "index_select",
+    "masked_select",
+    "one_hot",
+    "setitem",
+    "take_along_dim",
+    "tril",
+    "triu",
+]
+
+
+def _plain(index: Any) -> Any:
+    """An index with the arrays of its tensors."""
+    if isinstance(index, tuple):
+        return tuple(_plain(i) for i in index)
+    if isinstance(index, TensorBase):
+        return index._array.item() if index._array.shape == () else index._array
+    return index
+
+
+def _is_basic(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        i is None or i is Ellipsis or type(i) is int or isinstance(i, (np.integer, slice))
+        for i in parts
+    )
+
+
+def getitem(input: Operand, index: Any) -> Result:
+    """``input[index]`` as NumPy has it: a view for slices, a copy for lists, arrays and masks."""
+    x = raw(input)
+    where = _plain(index)
+    y = x[where]
+    if not isinstance(input, TensorBase):
+        return y
+    shape, basic = x.shape, _is_basic(where)
+
+    def backward(g: Array) -> tuple[Array]:
+        gx = np.zeros(shape, g.dtype)
+        if basic:
+            gx[where] = g
+        else:
+            np.add.at(gx, where, g)
+        return (gx,)
+
+    return record("Index", np.asarray(y), (input,), backward, view_of=input)
+
+
+def setitem(input: TensorBase, index: Any, value: Any) -> None:
+    """``input[index] = value``."""
+    where = _plain(index)
+    v = np.asarray(raw(value))
+    if not (needs_grad(input) or needs_grad(value)):
+        input._array[where] = v
+        input._touch()
+        return
+    y = input._array.copy()
+    y[where] = v
+    value_shape = wanted_shape(value)
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        gx = g.copy()
+        gx[where] = 0
+        return gx, sum_to(g[where], value_shape)
+
+    assign(input, record("SetItem", y, (input, value), backward))
+
+
+def index_select(input: Operand, dim: int, index: Operand) -> Result:
+    """The slices along `dim` that `index` names."""
+    axis = axis_of(dim, raw(input).ndim, "index_select")
+    return getitem(input, (slice(None),) * axis + (np.asarray(raw(index)),))
+
+
+def gather(input: Operand, dim: int, index: Operand) -> Result:
+    """For each position the element along `dim` that `index` names there."""
+    x, i = raw(input), np.asarray(raw(index))
+    axis = axis_of(dim, x.ndim, "gather")
+    # Along the other axes `index` may be shorter than `input`.
+    cut = tuple(slice(None) if a == axis else slice(n) for a, n in enumerate(i.shape))
+    y = np.take_along_axis(x[cut], i, axis)
+    if not isinstance(input, TensorBase):
+        return y
+    shape = x.shape
+
+    def backward(g: Array) -> tuple[Array]:
+        gx = np.zeros(shape, g.dtype)
+        places: list[Any] = list(np.indices(i.shape, sparse=True))
+        places[axis] = i
+        np.add.at(gx, tuple(places), g)
+        return (gx,)
+
+    return record("Gather", y, (input,), backward)
+
+
+take_along_dim = gather
+
+
+def masked_select(input: Operand, mask: Operand) -> Result:
+    """The elements where `mask` is true, in one row."""
+    return getitem(input, np.asarray(raw(mask)))
+
+
+def _band(name: str, input: Operand, diagonal: int, cut: Any) -> Result:
+    x = raw(input)
+    y = cut(x, diagonal)
+    if not isinstance(input, TensorBase):
+        return y
+    return record(name, y, (input,), lambda g: (cut(g, diagonal),))
+
+
+def tril(input: Operand, diagonal: int = 0) -> Result:
+    """The lower triangle, zeros elsewhere."""
+    return _band("Tril", input, diagonal, np.tril)
+
+
+def triu(input: Operand, diagonal: int = 0) -> Result:
+    """The upper triangle, zeros elsewhere."""
+    return _band("Triu", input, diagonal, np.triu)
+
+
+def one_hot(tensor: Operand, num_classes: int = -1) -> Result:
+    """Class numbers as rows of zeros with a one at the class; a new last axis."""
+    t = np.asarray(raw(tensor))
+    if t.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: expected integer class numbers, got {t.dtype}")
+    if t.size and t.min() < 0:
+        raise ValueError("one_hot: class values must be non-negative")
+    classes = (int(t.max()) + 1 if t.size else 0) if num_classes == -1 else num_classes
+    if t.size and t.max() >= classes:
+        raise ValueError(f"one_hot: class {int(t.max())} does not fit into {classes} classes")
+    y = (t[..., None] == np.arange(classes)).astype(np.int64)
+    return wrap(y) if isinstance(tensor, TensorBase) else y

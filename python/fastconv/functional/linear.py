@@ -1,0 +1,113 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._types import Array, Operand, Result
+from ..autograd import TensorBase, needs_grad, raw, record
+
+__all__ = ["LinearGrads", "bilinear", "linear", "linear_backward"]
+
+
+class LinearGrads(NamedTuple):
+    """Gradients of a linear map; None where not asked for."""
+
+    input: Array | None
+    weight: Array | None
+    bias: Array | None
+
+
+def linear_backward(
+    grad_output: Array,
+    input: Array,
+    weight: Array,
+    *,
+    need: tuple[bool, bool, bool] = (True, True, True),
+) -> LinearGrads:
+    """Gradients of :func:`linear`.
+
+    Parameters
+    ----------
+    grad_output : (..., out)
+    input : (..., in)
+    weight : (out, in)
+    need : three bools
+        Which gradients to compute: input, weight, bias.
+    """
+    g = grad_output.reshape(-1, grad_output.shape[-1])
+    x = input.reshape(-1, input.shape[-1])
+    return LinearGrads(
+        np.matmul(grad_output, weight) if need[0] else None,
+        np.matmul(g.T, x) if need[1] else None,
+        np.asarray(g.sum(0)) if need[2] else None,
+    )
+
+
+def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Result:
+    """``input @ weight.T + bias``.
+
+    Parameters
+    ----------
+    input : (..., in)
+    weight : (out, in)
+    bias : (out,), optional
+
+    Returns
+    -------
+    array or Tensor, (..., out)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    TypeError
+        If the dtypes differ.
+    """
+    x, w, b = raw(input), raw(weight), raw(bias)
+    if w.ndim != 2 or x.ndim == 0 or x.shape[-1] != w.shape[1]:
+        raise ValueError(
+            f"linear: weight of shape {w.shape} expects input (..., {w.shape[-1]}), "
+            f"got shape {x.shape}"
+        )
+    if b is not None and b.shape != w.shape[:1]:
+        raise ValueError(f"linear: bias must have shape {w.shape[:1]}, got {b.shape}")
+    if x.dtype != w.dtype or (b is not None and b.dtype != w.dtype):
+        raise TypeError(
+            f"linear: input, weight and bias must have one dtype, got {x.dtype}, {w.dtype}"
+            + ("" if b is None else f", {b.dtype}")
+        )
+    y = np.matmul(x, w.T)
+    if b is not None:
+        y = np.add(y, b, out=y) if y.ndim else y + b
+    if not (
+        isinstance(input, TensorBase)
+        or isinstance(weight, TensorBase)
+        or isinstance(bias, TensorBase)
+    ):
+        return y
+    need = (needs_grad(input), needs_grad(weight), needs_grad(bias))
+    return record(
+        "Linear",
+        y,
+        (input, weight, bias),
+        lambda g: linear_backward(g, x, w, need=need),
+        saves=(input, weight),
+    )
+
+
+def bilinear(
+    input1: Operand, input2: Operand, weight: Operand, bias: Operand | None = None
+) -> Result:
+    """``input1[i] weight[k, i, j] input2[j]`` summed over i and j, for each k, plus bias."""
+    from .arithmetic import add, einsum
+    from .shape import flatten, reshape
+
+    lead = raw(input1).shape[:-1]
+    a = flatten(input1, 0, -2) if len(lead) > 1 else input1
+    b = flatten(input2, 0, -2) if len(lead) > 1 else input2
+    y = einsum("ni,kij,nj->nk", a, weight, b)
+    y = y if bias is None else add(y, bias)
+    return reshape(y, (*lead, raw(weight).shape[0])) if len(lead) > 1 else y

@@ -1,0 +1,354 @@
+"""Views and rearrangements: the gradient is the same rearrangement backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._types import Array, Operand, Result
+from ..autograd import TensorBase, needs_grad, raw, record, record_many
+from ._tools import axes_of, axis_of, flat_ints, sum_to
+
+__all__ = [
+    "broadcast_to",
+    "cat",
+    "chunk",
+    "concat",
+    "expand",
+    "flatten",
+    "flip",
+    "movedim",
+    "narrow",
+    "permute",
+    "repeat",
+    "repeat_interleave",
+    "reshape",
+    "roll",
+    "select",
+    "split",
+    "squeeze",
+    "stack",
+    "swapaxes",
+    "t",
+    "tile",
+    "transpose",
+    "unbind",
+    "unflatten",
+    "unsqueeze",
+    "view",
+]
+
+
+def reshape(input: Operand, *shape: Any) -> Result:
+    """The same values in another shape; one extent may be -1. Copies only where it must."""
+    x = raw(input)
+    y = x.reshape(_checked_shape(x, flat_ints(shape), "reshape"))
+    return _reshaped(input, x, y)
+
+
+def view(input: Operand, *shape: Any) -> Result:
+    """As :func:`reshape`, but never a copy: RuntimeError where the strides do not allow a view."""
+    x = raw(input)
+    y = x.reshape(_checked_shape(x, flat_ints(shape), "view"))
+    if y.size and not np.may_share_memory(x, y):
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride "
+            f"(shape {x.shape}, strides {x.strides}). Use .reshape(...) instead."
+        )
+    return _reshaped(input, x, y)
+
+
+def _checked_shape(x: Array, shape: tuple[int, ...], function: str) -> tuple[int, ...]:
+    known = int(np.prod([n for n in shape if n != -1]))
+    free = shape.count(-1)
+    if (
+        free > 1
+        or any(n < -1 for n in shape)
+        or (free == 0 and known != x.size)
+        or (free == 1 and (known == 0 or x.size % known))
+    ):
+        raise RuntimeError(f"{function}: shape {shape} is invalid for input of size {x.size}")
+    return shape
+
+
+def _reshaped(input: Operand, x: Array, y: Array) -> Result:
+    if not isinstance(input, TensorBase):
+        return y
+    shape = x.shape
+    return record("View", y, (input,), lambda g: (g.reshape(shape),), view_of=input)
+
+
+def flatten(input: Operand, start_dim: int = 0, end_dim: int = -1) -> Result:
+    """Axes `start_dim` to `end_dim` as one."""
+    x = raw(input)
+    if x.ndim == 0:
+        return _reshaped(input, x, x.reshape(1))
+    first, last = (axis_of(d, x.ndim, "flatten") for d in (start_dim, end_dim))
+    if first > last:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    extent = int(np.prod(x.shape[first : last + 1]))
+    return _reshaped(input, x, x.reshape((*x.shape[:first], extent, *x.shape[last + 1 :])))
+
+
+def unflatten(input: Operand, dim: int, sizes: Sequence[int]) -> Result:
+    """Axis `dim` as several axes of the given extents."""
+    x = raw(input)
+    axis = axis_of(dim, x.ndim, "unflatten")
+    return reshape(input, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+
+
+def squeeze(input: Operand, dim: Any = None) -> Result:
+    """Without the axes of extent 1 (all, or those among `dim`)."""
+    x = raw(input)
+    axes = axes_of(dim, x.ndim, "squeeze")
+    chosen = range(x.ndim) if axes is None else axes
+    return _reshaped(input, x, x.squeeze(tuple(a for a in chosen if x.shape[a] == 1)))
+
+
+def unsqueeze(input: Operand, dim: int) -> Result:
+    """With a new axis of extent 1 at `dim`."""
+    x = raw(input)
+    axis = axis_of(dim, x.ndim + 1, "unsqueeze")
+    return _reshaped(input, x, np.expand_dims(x, axis))
+
+
+def permute(input: Operand, *dims: Any) -> Result:
+    """The axes in another order."""
+    x = raw(input)
+    order = axes_of(flat_ints(dims), x.ndim, "permute") or ()
+    if len(order) != x.ndim:
+        raise RuntimeError(
+            f"permute: dims must name each of the {x.ndim} axes once, got {flat_ints(dims)}"
+        )
+    y = x.transpose(order)
+    if not isinstance(input, TensorBase):
+        return y
+    back = np.argsort(order) if order else ()
+    return record("Permute", y, (input,), lambda g: (g.transpose(back),), view_of=input)
+
+
+def transpose(input: Operand, dim0: int, dim1: int) -> Result:
+    """With two axes exchanged."""
+    x = raw(input)
+    a, b = (axis_of(d, x.ndim, "transpose") for d in (dim0, dim1))
+    y = np.swapaxes(x, a, b) if x.ndim else x
+    if not isinstance(input, TensorBase):
+        return y
+    return record(
+        "Transpose",
+        y,
+        (input,),
+        lambda g: (np.swapaxes(g, a, b) if g.ndim else g,),
+        view_of=input,
+    )
+
+
+swapaxes = transpose
+
+
+def t(input: Operand) -> Result:
+    """A matrix transposed; fewer axes stay as they are."""
+    x = raw(input)
+    if x.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {x.ndim}D")
+    return transpose(input, 0, -1)
+
+
+def movedim(input: Operand, source: Any, destination: Any) -> Result:
+    """Axes moved from `source` to `destination`, the others keeping their order."""
+    ndim = raw(input).ndim
+    return permute(input, _moved(ndim, source, destination))
+
+
+def _moved(ndim: int, source: Any, destination: Any) -> tuple[int, ...]:
+    src = axes_of(source, ndim, "movedim") or ()
+    dst = axes_of(destination, ndim, "movedim") or ()
+    order = [a for a in range(ndim) if a not in src]
+    for d, s in sorted(zip(dst, src, strict=True)):
+        order.insert(d, s)
+    return tuple(order)
+
+
+def broadcast_to(input: Operand, shape: Sequence[int]) -> Result:
+    """Axes of extent 1 repeated, without a copy, up to `shape`."""
+    x = raw(input)
+    y = np.broadcast_to(x, shape)
+    if not isinstance(input, TensorBase):
+        return y
+    small = x.shape
+    return record("Expand", y, (input,), lambda g: (sum_to(g, small),), view_of=input)
+
+
+def expand(input: Operand, *sizes: Any) -> Result:
+    """As :func:`broadcast_to`; -1 keeps an extent."""
+    x = raw(input)
+    shape = flat_ints(sizes)
+    extra = len(shape) - x.ndim
+    if extra < 0 or any(n == -1 for n in shape[:extra]):
+        raise RuntimeError(f"expand: shape {x.shape} cannot be expanded to {shape}")
+    full = tuple(x.shape[i - extra] if n == -1 else n for i, n in enumerate(shape))
+    return broadcast_to(input, full)
+
+
+def repeat(input: Operand, *repeats: Any) -> Result:
+    """The whole input repeated along each axis; new axes come first."""
+    x = raw(input)
+    times = flat_ints(repeats)
+    if len(times) < x.ndim:
+        raise RuntimeError(f"repeat: needs a number for each of the {x.ndim} axes, got {times}")
+    y = np.tile(x, times)
+    if not isinstance(input, TensorBase):
+        return y
+    shape = (1,) * (len(times) - x.ndim) + x.shape
+    small = x.shape
+
+    def backward(g: Array) -> tuple[Array]:
+        parts = g.reshape([n for pair in zip(times, shape, strict=True) for n in pair])
+        return (parts.sum(tuple(range(0, 2 * len(times), 2))).reshape(small),)
+
+    return record("Repeat", y, (input,), backward)
+
+
+def tile(input: Operand, dims: Sequence[int]) -> Result:
+    """As :func:`repeat`, with missing leading numbers taken as 1."""
+    missing = raw(input).ndim - len(dims)
+    return repeat(input, (1,) * missing + tuple(dims))
+
+
+def repeat_interleave(input: Operand, repeats: int, dim: int | None = None) -> Result:
+    """Each element repeated in place along `dim` (flattened without one)."""
+    if dim is None:
+        input, dim = flatten(input), 0
+    x = raw(input)
+    axis = axis_of(dim, x.ndim, "repeat_interleave")
+    y = np.repeat(x, repeats, axis)
+    if not isinstance(input, TensorBase):
+        return y
+    shape = x.shape
+
+    def backward(g: Array) -> tuple[Array]:
+        return (g.reshape((*shape[: axis + 1], repeats, *shape[axis + 1 :])).sum(axis + 1),)
+
+    return record("RepeatInterleave", y, (input,), backward)
+
+
+def flip(input: Operand, *dims: Any) -> Result:
+    """The order along `dims` reversed."""
+    x = raw(input)
+    axes = axes_of(flat_ints(dims), x.ndim, "flip") or ()
+    y = np.flip(x, axes).copy()
+    if not isinstance(input, TensorBase):
+        return y
+    return record("Flip", y, (input,), lambda g: (np.flip(g, axes),))
+
+
+def roll(input: Operand, shifts: Any, dims: Any = None) -> Result:
+    """Elements shifted along `dims`, those that fall off coming in at the other end."""
+    y = np.roll(raw(input), shifts, dims)
+    if not isinstance(input, TensorBase):
+        return y
+    back = tuple(-s for s in shifts) if isinstance(shifts, (tuple, list)) else -shifts
+    return record("Roll", y, (input,), lambda g: (np.roll(g, back, dims),))
+
+
+# ---- joining and cutting -------------------------------------------------------------------------
+
+
+def cat(tensors: Sequence[Operand], dim: int = 0) -> Result:
+    """Joined along an axis; empty one-dimensional tensors are left out, as PyTorch does."""
+    given = list(tensors)
+    if not given:
+        raise RuntimeError("cat: expected a non-empty list of tensors")
+    kept = [v for v in given if raw(v).shape != (0,)] or given[:1]
+    arrays = [raw(v) for v in kept]
+    axis = axis_of(dim, arrays[0].ndim, "cat")
+    for i, a in enumerate(arrays[1:], 1):
+        first = arrays[0].shape
+        if a.ndim != len(first) or any(
+            n != m for k, (n, m) in enumerate(zip(a.shape, first, strict=True)) if k != axis
+        ):
+            raise ValueError(
+                f"cat: shapes must agree except along dim {dim}, but input 0 has {first} and "
+                f"input {i} has {a.shape}"
+            )
+    y = np.concatenate(arrays, axis)
+    if not any(isinstance(v, TensorBase) for v in given):
+        return y
+    ends = np.cumsum([a.shape[axis] for a in arrays])[:-1]
+    needed = [needs_grad(v) for v in kept]
+
+    def backward(g: Array) -> list[Array | None]:
+        return [p if n else None for p, n in zip(np.split(g, ends, axis), needed, strict=True)]
+
+    return record("Cat", y, kept, backward)
+
+
+concat = cat
+
+
+def stack(tensors: Sequence[Operand], dim: int = 0) -> Result:
+    """Joined along a new axis."""
+    given = list(tensors)
+    if not given:
+        raise RuntimeError("stack: expected a non-empty list of tensors")
+    return cat([unsqueeze(v, axis_of(dim, raw(v).ndim + 1, "stack")) for v in given], dim)
+
+
+def split(input: Operand, split_size: Any, dim: int = 0) -> tuple[Result, ...]:
+    """Cut along `dim` into pieces of `split_size`, or of the given sizes."""
+    x = raw(input)
+    axis = axis_of(dim, x.ndim, "split")
+    extent = x.shape[axis]
+    if isinstance(split_size, (int, np.integer)):
+        if split_size <= 0:
+            raise ValueError(f"split: split_size must be positive, got {split_size}")
+        ends = list(range(int(split_size), extent, int(split_size)))
+    else:
+        sizes = [int(n) for n in split_size]
+        if sum(sizes) != extent or any(n < 0 for n in sizes):
+            raise ValueError(f"split: sizes {sizes} do not add up to the extent {extent}")
+        ends = [int(e) for e in np.cumsum(sizes)[:-1]]
+    pieces = np.split(x, ends, axis)
+    if not isinstance(input, TensorBase):
+        return tuple(pieces)
+
+    def backward(*grads: Array | None) -> tuple[Array]:
+        first = next(g for g in grads if g is not None)
+        filled = [
+            np.zeros(p, first.dtype) if g is None else g for g, p in zip(grads, shapes, strict=True)
+        ]
+        return (np.concatenate(filled, axis),)
+
+    shapes = [p.shape for p in pieces]
+    results = record_many("Split", pieces, (input,), backward)
+    for result in results:
+        result._share(input)
+    return results
+
+
+def chunk(input: Operand, chunks: int, dim: int = 0) -> tuple[Result, ...]:
+    """Cut along `dim` into at most `chunks` pieces of equal size, the last maybe smaller."""
+    if chunks < 1:
+        raise ValueError(f"chunk: chunks must be at least 1, got {chunks}")
+    x = raw(input)
+    extent = x.shape[axis_of(dim, x.ndim, "chunk")]
+    return split(input, max(-(-extent // chunks), 1), dim)
+
+
+def unbind(input: Operand, dim: int = 0) -> tuple[Result, ...]:
+    """All slices along `dim`, without that axis."""
+    return tuple(squeeze(piece, dim) for piece in split(input, 1, dim))
+
+
+def select(input: Operand, dim: int, index: int) -> Result:
+    """One slice along `dim`, without that axis."""
+    axis = axis_of(dim, raw(input).ndim, "select")
+    return input[(slice(None),) * axis + (index,)]
+
+
+def narrow(input: Operand, dim: int, start: int, length: int) -> Result:
+    """`length` slices along `dim` from `start` on."""
+    axis = axis_of(dim, raw(input).ndim, "narrow")
+    return input[(slice(None),) * axis + (slice(start, start + length),)]

@@ -1,0 +1,17 @@
+# ruff: noqa: F403
+"""Layers and networks, as ``torch.nn`` has them."""
+
+from __future__ import annotations
+
+from . import functional as functional
+from . import init as init
+from .activation import *
+from .container import *
+from .conv import *
+from .dropout import *
+from .linear import *
+from .loss import *
+from .module import Module as Module
+from .parameter import Buffer as Buffer
+from .parameter import Parameter as Parameter
+from .pooling import *

@@ -1,0 +1,489 @@
+"""Module: what layers and networks are made of."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..autograd import no_grad, raw
+from ..dtypes import as_dtype, no_such_device
+from ..functional._tools import is_float
+from ..tensor import Tensor
+from .hooks import Hooks, RemovableHandle, with_backward_hooks
+from .parameter import Buffer, Parameter
+from .state import load_state_dict, state_dict
+
+__all__ = ["Module"]
+
+M = TypeVar("M", bound="Module")
+
+
+class Module:
+    """Base class of all layers and networks.
+
+    A subclass calls ``super().__init__()``, assigns parameters and other modules to attributes, and
+    says in :meth:`forward` what it computes. Names, order and semantics are those of
+    ``torch.nn.Module``; :meth:`freeze` is ours.
+    """
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+    _transient: set[str]
+    _hooks: Hooks
+    _frozen: bool
+    _version: int = 1
+
+    def __init__(self) -> None:
+        set_ = super().__setattr__
+        set_("training", True)
+        set_("_parameters", {})
+        set_("_buffers", {})
+        set_("_modules", {})
+        set_("_transient", set())
+        set_("_hooks", Hooks())
+        set_("_frozen", False)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; subclasses say."""
+        raise NotImplementedError(
+            f'Module [{type(self).__name__}] is missing the required "forward" function'
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        hooks = self._hooks
+        if not hooks.any:
+            return self.forward(*args, **kwargs)
+        args, kwargs = hooks.before_forward(self, args, kwargs)
+        if hooks.backward:
+            result = with_backward_hooks(self, hooks, args, kwargs)
+        else:
+            result = self.forward(*args, **kwargs)
+        return hooks.after_forward(self, args, kwargs, result)
+
+    # ---- attributes --------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = self.__dict__
+        if isinstance(value, (Parameter, Module)) and "_parameters" not in own:
+            kind = "module" if isinstance(value, Module) else "parameter"
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+        if isinstance(value, Parameter):
+            self._forget(name)
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            self._forget(name)
+            self._modules[name] = value
+        elif isinstance(value, Buffer):
+            self._forget(name)
+            self.register_buffer(name, value, value.persistent)
+        elif name in own.get("_parameters", ()):
+            if value is not None:
+                raise TypeError(
+                    f"cannot assign '{type(value).__name__}' as parameter '{name}' "
+                    "(Parameter or None expected)"
+                )
+            self._parameters[name] = None
+        elif name in own.get("_modules", ()):
+            if value is not None:
+                raise TypeError(
+                    f"cannot assign '{type(value).__name__}' as child module '{name}' "
+                    "(Module or None expected)"
+                )
+            self._modules[name] = None
+        elif name in own.get("_buffers", ()):
+            if value is not None and not isinstance(value, Tensor):
+                raise TypeError(
+                    f"cannot assign '{type(value).__name__}' as buffer '{name}' "
+                    "(Tensor or None expected)"
+                )
+            self._buffers[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def _forget(self, name: str) -> None:
+        """Free `name` for a registration."""
+        for registered in (self.__dict__, self._parameters, self._buffers, self._modules):
+            registered.pop(name, None)
+        self._transient.discard(name)
+
+    def __getattr__(self, name: str) -> Any:
+        # Called only where the usual look-up finds nothing.
+        own = self.__dict__
+        for kind in ("_parameters", "_buffers", "_modules"):
+            registered = own.get(kind)
+            if registered is not None and name in registered:
+                return registered[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __delattr__(self, name: str) -> None:
+        for registered in (self._parameters, self._buffers, self._modules):
+            if name in registered:
+                del registered[name]
+                return
+        super().__delattr__(name)
+
+    def __dir__(self) -> list[str]:
+        names = {*super().__dir__(), *self._parameters, *self._buffers, *self._modules}
+        return sorted(name for name in names if not name[:1].isdigit())
+
+    # ---- registration ------------------------------------------------------------------------
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Make `param` a parameter of this module."""
+        self._check_name(name, self._parameters)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"cannot assign '{type(param).__name__}' object to parameter '{name}' "
+                "(Parameter or None required)"
+            )
+        if param is not None and not param.is_leaf:
+            raise ValueError(f"parameter '{name}' must be a leaf, not computed from other tensors")
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Make `tensor` part of the module's state without training it."""
+        self._check_name(name, self._buffers)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' "
+                "(Tensor or None required)"
+            )
+        self._buffers[name] = tensor
+        (self._transient.discard if persistent else self._transient.add)(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Make `module` a child under `name`."""
+        self._check_name(name, self._modules)
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type(module).__name__} is not a Module subclass")
+        self._modules[name] = module
+
+    register_module = add_module
+
+    def _check_name(self, name: str, registered: Mapping[str, Any]) -> None:
+        if "_parameters" not in self.__dict__:
+            raise AttributeError("cannot register anything before Module.__init__() call")
+        if not isinstance(name, str):
+            raise TypeError(f"name should be a string, got {type(name).__name__}")
+        if "." in name or name == "":
+            raise KeyError(f"name must not be empty or contain '.', got {name!r}")
+        if hasattr(self, name) and name not in registered:
+            raise KeyError(f"attribute '{name}' already exists")
+
+    # ---- walking through ---------------------------------------------------------------------
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all modules within, each once, with their dotted names."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, child in self._modules.items():
+            if child is not None:
+                path = f"{prefix}.{name}" if prefix else name
+                yield from child.named_modules(memo, path, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all modules within, each once."""
+        for _, module in self.named_modules():
+            yield module
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly within, with their names."""
+        seen: set[Module] = set()
+        for name, child in self._modules.items():
+            if child is not None and child not in seen:
+                seen.add(child)
+                yield name, child
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly within."""
+        for _, child in self.named_children():
+            yield child
+
+    def _named_members(
+        self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        modules = (
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+            if recurse
+            else iter([(prefix, self)])
+        )
+        for path, module in modules:
+            for name, member in getattr(module, kind).items():
+                if member is None or id(member) in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(id(member))
+                yield (f"{path}.{name}" if path else name), member
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """All parameters, each once, with their dotted names."""
+        return self._named_members("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All parameters, each once."""
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """All buffers, each once, with their dotted names."""
+        return self._named_members("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All buffers, each once."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def get_submodule(self, target: str) -> Module:
+        """The module of a dotted name; the empty name is this module."""
+        module: Module = self
+        for name in target.split(".") if target else ():
+            child = module._modules.get(name)
+            if child is None:
+                raise AttributeError(f"{type(module).__name__} has no attribute `{name}`")
+            module = child
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter of a dotted name."""
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._parameters.get(name)
+        if found is None:
+            raise AttributeError(f"`{target}` is not a parameter")
+        return found
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of a dotted name."""
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._buffers.get(name)
+        if found is None:
+            raise AttributeError(f"`{target}` is not a buffer")
+        return found
+
+    # ---- modes -------------------------------------------------------------------------------
+
+    def apply(self: M, fn: Callable[[Module], None]) -> M:
+        """Call `fn` with every module within, then with this one."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def train(self: M, mode: bool = True) -> M:
+        """Set training mode everywhere within, except in frozen modules."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
+        self.training = mode and not self._frozen
+        for child in self.children():
+            child.train(mode)
+        return self
+
+    def eval(self: M) -> M:
+        """Set evaluation mode everywhere within."""
+        return self.train(False)
+
+    def requires_grad_(self: M, requires_grad: bool = True) -> M:
+        """Set whether the parameters within are trained."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def freeze(self: M, frozen: bool = True) -> M:
+        """Stop training everything within, batch-norm statistics and dropout included.
+
+        The modules go into evaluation mode and stay there when :meth:`train` is called on them or
+        on a module around them; their parameters no longer require gradients. ``freeze(False)``
+        undoes it and returns them to training mode.
+        """
+        for module in self.modules():
+            module._frozen = frozen
+            module.training = not frozen
+        return self.requires_grad_(not frozen)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget (or set to zero) the gradients of all parameters."""
+        for parameter in self.parameters():
+            if parameter.grad is not None:
+                if set_to_none:
+                    parameter.grad = None
+                else:
+                    parameter.grad = Tensor(np.zeros_like(parameter._array))
+
+    # ---- types and devices -------------------------------------------------------------------
+
+    def _apply(self: M, convert: Callable[[np.ndarray[Any, Any]], Any]) -> M:
+        """Replace the array of every parameter and buffer within."""
+        for module in self.modules():
+            for tensor in (*module._parameters.values(), *module._buffers.values()):
+                if tensor is not None:
+                    tensor.data = convert(tensor._array)
+                    if tensor.grad is not None:
+                        tensor.grad = Tensor(convert(tensor.grad._array))
+        return self
+
+    def to(self: M, *args: Any, **kwargs: Any) -> M:
+        """Parameters and buffers in another type or memory format; ``"cpu"`` changes nothing.
+
+        Raises
+        ------
+        RuntimeError
+            For any other device.
+        """
+
+        def convert(array: np.ndarray[Any, Any]) -> Any:
+            if kwargs.get("memory_format") is not None and array.ndim not in (4, 5):
+                rest = {k: v for k, v in kwargs.items() if k != "memory_format"}
+                return raw(Tensor(array).to(*args, **rest))
+            moved = Tensor(array).to(*args, **kwargs)
+            return array if moved.is_floating_point() != is_float(array) else raw(moved)
+
+        return self._apply(convert)
+
+    def type(self: M, dst_type: Any) -> M:
+        """All parameters and buffers in another type."""
+        return self._apply(lambda a: a.astype(as_dtype(dst_type), copy=False))
+
+    def _floats_to(self: M, dtype: Any) -> M:
+        return self._apply(lambda a: a.astype(dtype, copy=False) if is_float(a) else a)
+
+    def float(self: M) -> M:
+        """Floating-point parameters and buffers in float32."""
+        return self._floats_to(np.float32)
+
+    def double(self: M) -> M:
+        """Floating-point parameters and buffers in float64."""
+        return self._floats_to(np.float64)
+
+    def half(self: M) -> M:
+        """Floating-point parameters and buffers in float16."""
+        return self._floats_to(np.float16)
+
+    def cpu(self: M) -> M:
+        """The module itself."""
+        return self
+
+    def cuda(self: M, device: Any = None) -> M:
+        """RuntimeError: there is only the CPU."""
+        no_such_device("cuda")
+
+    # ---- state -------------------------------------------------------------------------------
+
+    def state_dict(
+        self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> OrderedDict[str, Any]:
+        """Parameters and persistent buffers by dotted name, sharing memory with the module."""
+        if args:
+            destination = args[0]
+            prefix = args[1] if len(args) > 1 else prefix
+        return state_dict(
+            self, OrderedDict() if destination is None else destination, prefix, keep_vars
+        )
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Copy parameters and buffers from a mapping of dotted names to tensors or arrays.
+
+        Parameters
+        ----------
+        state_dict : mapping
+            As :meth:`state_dict` gives it, or loaded from a file.
+        strict : bool
+            Whether the names must be the same; shapes always must.
+        assign : bool
+            Take over the given arrays instead of copying their values.
+
+        Returns
+        -------
+        named tuple
+            ``missing_keys`` and ``unexpected_keys``.
+
+        Raises
+        ------
+        RuntimeError
+            Naming every missing and unexpected key and every wrong shape at once. Nothing has been
+            changed then.
+        """
+        with no_grad():
+            return load_state_dict(self, state_dict, strict, assign)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """For subclasses that rename or convert what older files hold, before it is copied."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__dict__.setdefault("_hooks", Hooks())
+        self.__dict__.setdefault("_frozen", False)
+
+    # ---- hooks -------------------------------------------------------------------------------
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args)`` before :meth:`forward`; what it returns replaces `args`."""
+        return self._hooks.add("pre", hook, prepend, with_kwargs)
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after; what it returns replaces `output`."""
+        return self._hooks.add("post", hook, prepend, with_kwargs)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` when the gradients of the inputs are
+        known.
+
+        Both are tuples; what the hook returns replaces `grad_input`.
+        """
+        return self._hooks.add("backward", hook, prepend, False)
+
+    # ---- text --------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What stands within the brackets of the module's ``repr``."""
+        return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        children = [
+            f"({name}): " + repr(child).replace("\n", "\n  ")
+            for name, child in self._modules.items()
+        ]
+        if not children and len(lines) <= 1:
+            return f"{self._get_name()}({extra})"
+        return f"{self._get_name()}(\n  " + "\n  ".join(lines + children) + "\n)"

@@ -1,0 +1,761 @@
+"""Tensor: an array, its gradient, and PyTorch's methods."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from . import autograd
+from . import functional as F
+from ._data import TensorData
+from ._types import Array, DType
+from .autograd import Hook, Node, TensorBase, assign, raw, run_backward, seed_gradient, wrap
+from .dtypes import Size, as_dtype, device, get_default_dtype, memory_format, no_such_device
+from .functional._tools import flat_ints, is_float
+from .random import generator
+
+__all__ = ["Tensor"]
+
+
+def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The in-place form of an operator: the tensor takes over the result."""
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return assign(self, function(self, *args, **kwargs))
+
+    method.__doc__ = f"In-place form of :func:`{function.__name__}`."
+    return method
+
+
+def _swapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The reflected form of an operator."""
+    return lambda self, other: function(other, self)
+
+
+def _drawn(draw: Callable[..., Any], doc: str) -> Callable[..., Any]:
+    """A method that fills the tensor with random values."""
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("generator", None)
+        values = np.asarray(draw(generator(), self.shape, *args, **kwargs))
+        return assign(self, wrap(values.astype(self.dtype)))
+
+    method.__doc__ = doc
+    return method
+
+
+def _converted(data: Any) -> Array:
+    """An array from whatever a tensor may be made of; Python floats become the default type."""
+    data = raw(data)
+    if isinstance(data, (np.ndarray, np.generic)):
+        return np.asarray(data)
+    if isinstance(data, (list, tuple)) and any(isinstance(v, TensorBase) for v in data):
+        data = [raw(v) for v in data]
+    array = np.asarray(data)
+    if array.dtype == object:
+        raise TypeError(f"tensor: cannot make numbers of {type(data).__name__}")
+    # Lists of arrays and NumPy scalars keep their type; Python numbers take the default one.
+    return array.astype(get_default_dtype()) if array.dtype == np.float64 else array
+
+
+class Tensor(TensorBase):
+    """A NumPy array that remembers how it was computed.
+
+    Parameters
+    ----------
+    data : array_like, or ints
+        An array is shared, not copied. Ints give a tensor of that shape filled with zeros.
+    requires_grad : bool
+        Whether :meth:`backward` shall fill ``.grad``; floating-point types only.
+
+    Attributes
+    ----------
+    data : ndarray
+        The array itself.
+    grad : Tensor or None
+        The gradient that :meth:`backward` left.
+
+    Notes
+    -----
+    Methods and operators are those of ``torch.Tensor``; each is a function of
+    :mod:`fastconv.functional` with the tensor as its first argument.
+    """
+
+    __slots__ = ()
+    __array_priority__ = 1000
+    __array_ufunc__ = None  # array + tensor asks the tensor
+
+    def __init__(self, *data: Any, requires_grad: bool = False) -> None:
+        if len(data) == 1 and type(data[0]) is np.ndarray:
+            array = data[0]
+        elif data and all(type(d) is int for d in data):
+            array = np.zeros(data, get_default_dtype())
+        else:
+            array = _converted(data[0] if len(data) == 1 else data)
+        super().__init__(array)
+        if requires_grad:
+            self.requires_grad = True
+
+    # ---- the array and its properties --------------------------------------------------------
+
+    @property
+    def data(self) -> TensorData:
+        """The array. Changes to it are not seen by the tape."""
+        return self._array.view(TensorData)
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self._array = np.asarray(raw(value))
+        self._memory = None
+
+    @property
+    def shape(self) -> Size:
+        """The extents of the axes."""
+        return Size(self._array.shape)
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the elements."""
+        return self._array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._array.ndim
+
+    @property
+    def device(self) -> device:
+        """The CPU."""
+        return device("cpu")
+
+    @property
+    def is_cuda(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self._array.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self._array.itemsize
+
+    @property
+    def T(self) -> Any:
+        """The axes in reverse order."""
+        return F.permute(self, *range(self.ndim)[::-1])
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes exchanged."""
+        return F.transpose(self, -2, -1)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the extent of one axis."""
+        return self.shape if dim is None else self._array.shape[dim]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self._array.ndim
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._array.size
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self._array.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Elements from one index to the next, for all axes or one."""
+        strides = tuple(s // self._array.itemsize for s in self._array.strides)
+        return strides if dim is None else strides[dim]
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return int(self._array.ctypes.data)
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether the elements lie in C order (or with channels last) without gaps."""
+        return F.contiguous(self._array, _channels_last(memory_format)) is self._array
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floating-point numbers."""
+        return is_float(self._array)
+
+    def __len__(self) -> int:
+        if self._array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self._array)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._array.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(F.unbind(self))
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._array, separator=", ", prefix="tensor(", precision=4)
+        if self._array.dtype not in (np.int64, np.bool_, get_default_dtype()):
+            text += f", dtype={self._array.dtype}"
+        if self._node is not None:
+            text += f", grad_fn={self._node!r}"
+        elif self._requires_grad:
+            text += ", requires_grad=True"
+        return f"tensor({text})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._array.item(), spec) if self._array.ndim == 0 else repr(self)
+
+    # ---- to NumPy and Python -----------------------------------------------------------------
+
+    def numpy(self, *, force: bool = False) -> Array:
+        """The array; RuntimeError where a gradient is tracked, unless `force`."""
+        if self._requires_grad and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. "
+                "Use tensor.detach().numpy() instead."
+            )
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy:
+            return np.array(self._array, dtype=dtype, copy=True)
+        return np.asarray(self._array, dtype=dtype)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.numpy().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        return self._array.__dlpack_device__()
+
+    def item(self) -> Any:
+        """The only element as a Python number."""
+        if self._array.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {self._array.size} elements cannot be converted to Scalar"
+            )
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists."""
+        return self._array.tolist()
+
+    def __bool__(self) -> bool:
+        if self._array.size != 1:
+            raise RuntimeError(
+                f"Boolean value of Tensor with {self._array.size} values is ambiguous"
+            )
+        return bool(self._array.item())
+
+    def __float__(self) -> builtins.float:
+        return builtins.float(self.item())
+
+    def __int__(self) -> builtins.int:
+        return builtins.int(self.item())
+
+    def __index__(self) -> builtins.int:
+        if self._array.dtype.kind not in "iu":
+            raise TypeError("only integer tensors of a single element can be an index")
+        return builtins.int(self.item())
+
+    # ---- the tape ----------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient with respect to this tensor is tracked."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self._node is not None:
+            if not value:
+                raise RuntimeError(
+                    "you can only change requires_grad flags of leaf variables; "
+                    "use detach() to get a tensor outside the graph"
+                )
+            return
+        if value and not is_float(self._array):
+            raise RuntimeError(
+                "only Tensors of floating point dtype can require gradients, "
+                f"got {self._array.dtype}"
+            )
+        self._requires_grad = builtins.bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set ``requires_grad``; returns the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the tensor was made, not computed on the tape."""
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The step of the tape that computed this tensor."""
+        return self._node
+
+    def backward(
+        self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False
+    ) -> None:
+        """Add the gradient of this tensor to the ``.grad`` of every leaf it was computed from.
+
+        Parameters
+        ----------
+        gradient : array or Tensor of this tensor's shape
+            Where to start from; ones if left out, for a single element only.
+        retain_graph : bool
+            Keep what was saved for another pass; else it is freed on the way.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing was recorded, on a second pass, or if a saved tensor was overwritten.
+        """
+        if create_graph:
+            raise NotImplementedError("backward: create_graph (gradients of gradients)")
+        run_backward([(self, seed_gradient(self, gradient))], retain_graph)
+
+    def detach(self) -> Any:
+        """The same memory outside the tape."""
+        result = Tensor(self._array)
+        result._share(self)
+        return result
+
+    def detach_(self) -> Tensor:
+        """Take this tensor off the tape."""
+        self._node, self._requires_grad = None, False
+        return self
+
+    def retain_grad(self) -> None:
+        """Keep ``.grad`` of a computed tensor too."""
+        node = self._node
+        if node is None:
+            return
+
+        def keep(grad: Tensor) -> None:
+            self.grad = Tensor(grad._array.copy())
+
+        self.register_hook(keep)
+
+    def register_hook(self, hook: Hook) -> Any:
+        """Call `hook` with the gradient when it is known; what it returns replaces it."""
+        if not self._requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._node is None:
+            self._hooks = self._hooks or []
+            self._hooks.append(hook)
+            return _Handle(self._hooks, hook)
+        entry = (self._index, hook)
+        self._node.hooks = self._node.hooks or []
+        self._node.hooks.append(entry)
+        return _Handle(self._node.hooks, entry)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if self._node is not None:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol; detach() first"
+            )
+        copy = _rebuilt(type(self), self._array.copy(), self._requires_grad)
+        memo[id(self)] = copy
+        if self.grad is not None:
+            copy.grad = Tensor(self.grad._array.copy())
+        return copy
+
+    def __copy__(self) -> Any:
+        return _rebuilt(type(self), self._array, self._requires_grad)
+
+    def __reduce__(self) -> Any:
+        if self._node is not None:
+            raise RuntimeError("only leaf tensors can be pickled; detach() first")
+        return _rebuilt, (type(self), self._array, self._requires_grad)
+
+    # ---- other types and layouts -------------------------------------------------------------
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """In another element type or memory format; ``"cpu"`` changes nothing.
+
+        Raises
+        ------
+        RuntimeError
+            For any other device.
+        """
+        layout = kwargs.get("memory_format")
+        target: Any = self
+        for value in (*args, kwargs.get("dtype"), kwargs.get("device")):
+            if value is None or isinstance(value, (builtins.bool, type(self.device))):
+                continue
+            if isinstance(value, TensorBase):
+                target = F.cast(target, value._array.dtype)
+            elif isinstance(value, memory_format):
+                layout = value
+            elif isinstance(value, str) and not hasattr(np, value):
+                device(value)
+            else:
+                target = F.cast(target, as_dtype(value))
+        if layout is not None and layout is not memory_format.preserve_format:
+            target = target.contiguous(memory_format=layout)
+        return F.clone(target) if kwargs.get("copy") and target is self else target
+
+    def type(self, dtype: Any = None) -> Any:
+        """The tensor in another element type; the name of the type when called without one."""
+        return f"fastconv.{self.dtype}" if dtype is None else F.cast(self, as_dtype(dtype))
+
+    def type_as(self, other: TensorBase) -> Any:
+        """The tensor in the element type of `other`."""
+        return F.cast(self, other._array.dtype)
+
+    def contiguous(self, memory_format: Any = None) -> Any:
+        """In C order (or with channels last); already so, the tensor itself."""
+        return F.contiguous(self, _channels_last(memory_format))
+
+    def cpu(self) -> Tensor:
+        """The tensor itself."""
+        return self
+
+    def cuda(self, *args: Any, **kwargs: Any) -> Any:
+        """RuntimeError: there is only the CPU."""
+        no_such_device("cuda")
+
+    def new_tensor(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
+        """A tensor from `data`, in this tensor's element type."""
+        array = np.array(_converted(data), dtype=self.dtype if dtype is None else as_dtype(dtype))
+        return Tensor(array, requires_grad=requires_grad)
+
+    def new_full(self, size: Any, fill_value: Any, dtype: Any = None, **_: Any) -> Any:
+        """A tensor of one value, in this tensor's element type."""
+        return Tensor(np.full(size, raw(fill_value), self.dtype if dtype is None else dtype))
+
+    def new_zeros(self, *size: Any, dtype: Any = None, **_: Any) -> Any:
+        """Zeros in this tensor's element type."""
+        return self.new_full(flat_ints(size), 0, dtype)
+
+    def new_ones(self, *size: Any, dtype: Any = None, **_: Any) -> Any:
+        """Ones in this tensor's element type."""
+        return self.new_full(flat_ints(size), 1, dtype)
+
+    new_empty = new_zeros
+
+    # ---- shapes ------------------------------------------------------------------------------
+
+    def view_as(self, other: TensorBase) -> Any:
+        """A view in the shape of `other`."""
+        return F.view(self, other._array.shape)
+
+    def reshape_as(self, other: TensorBase) -> Any:
+        """The values in the shape of `other`."""
+        return F.reshape(self, other._array.shape)
+
+    def expand_as(self, other: TensorBase) -> Any:
+        """Repeated, without a copy, to the shape of `other`."""
+        return F.expand(self, other._array.shape)
+
+    def sum_to_size(self, *size: Any) -> Any:
+        """Summed along the axes that broadcasting had repeated."""
+        shape = flat_ints(size)
+        extra = self.ndim - len(shape)
+        axes = tuple(i for i in range(self.ndim) if i < extra or shape[i - extra] == 1)
+        return F.reshape(F.sum(self, axes) if axes else self, shape)
+
+    view = F.view
+    reshape = F.reshape
+    flatten = F.flatten
+    unflatten = F.unflatten
+    squeeze = F.squeeze
+    unsqueeze = F.unsqueeze
+    permute = F.permute
+    transpose = F.transpose
+    swapaxes = F.transpose
+    swapdims = F.transpose
+    t = F.t
+    movedim = F.movedim
+    moveaxis = F.movedim
+    broadcast_to = F.broadcast_to
+    expand = F.expand
+    repeat = F.repeat
+    repeat_interleave = F.repeat_interleave
+    tile = F.tile
+    flip = F.flip
+    roll = F.roll
+    split = F.split
+    chunk = F.chunk
+    unbind = F.unbind
+    select = F.select
+    narrow = F.narrow
+    clone = F.clone
+    gather = F.gather
+    index_select = F.index_select
+    masked_select = F.masked_select
+    masked_fill = F.masked_fill
+    tril = F.tril
+    triu = F.triu
+    __getitem__ = F.getitem
+    __setitem__ = F.setitem
+
+    # ---- arithmetic --------------------------------------------------------------------------
+
+    add = __add__ = F.add
+    sub = __sub__ = F.sub
+    mul = multiply = __mul__ = F.mul
+    div = true_divide = __truediv__ = F.div
+    pow = __pow__ = F.pow
+    matmul = __matmul__ = F.matmul
+    neg = __neg__ = F.neg
+    abs = __abs__ = F.abs
+    remainder = __mod__ = F.remainder
+    __radd__ = F.add
+    __rmul__ = F.mul
+    __rsub__ = rsub = F.rsub
+    __rtruediv__ = _swapped(F.div)
+    __rpow__ = _swapped(F.pow)
+    __rmatmul__ = _swapped(F.matmul)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return F.div(self, other, rounding_mode="floor")
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    mm = F.mm
+    bmm = F.bmm
+    dot = F.dot
+    outer = F.outer
+    maximum = F.maximum
+    minimum = F.minimum
+    lerp = F.lerp
+    exp = F.exp
+    expm1 = F.expm1
+    log = F.log
+    log2 = F.log2
+    log10 = F.log10
+    log1p = F.log1p
+    sqrt = F.sqrt
+    rsqrt = F.rsqrt
+    square = F.square
+    reciprocal = F.reciprocal
+    sin = F.sin
+    cos = F.cos
+    tan = F.tan
+    erf = F.erf
+    sign = F.sign
+    floor = F.floor
+    ceil = F.ceil
+    round = F.round
+    trunc = F.trunc
+    clamp = clip = F.clamp
+    nan_to_num = F.nan_to_num
+    relu = F.relu
+    sigmoid = F.sigmoid
+    tanh = F.tanh
+    softmax = F.softmax
+    log_softmax = F.log_softmax
+
+    def where(self, condition: Any, other: Any) -> Any:
+        """This tensor where `condition` holds, else `other`."""
+        return F.where(condition, self, other)
+
+    # ---- comparisons -------------------------------------------------------------------------
+
+    eq = F.eq
+    ne = F.ne
+    lt = __lt__ = F.lt
+    le = __le__ = F.le
+    gt = __gt__ = F.gt
+    ge = __ge__ = F.ge
+    isnan = F.isnan
+    isinf = F.isinf
+    isfinite = F.isfinite
+    logical_not = __invert__ = F.logical_not
+    logical_and = __and__ = F.logical_and
+    logical_or = __or__ = F.logical_or
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return F.eq(self, other) if _comparable(other) else NotImplemented
+
+    def __ne__(self, other: object) -> Any:
+        return F.ne(self, other) if _comparable(other) else NotImplemented
+
+    def __contains__(self, value: Any) -> bool:
+        return builtins.bool((self._array == raw(value)).any())
+
+    def equal(self, other: TensorBase) -> bool:
+        """Whether shape and all values are the same."""
+        return np.array_equal(self._array, other._array)
+
+    def allclose(
+        self, other: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False
+    ) -> bool:
+        """Whether all values agree to ``atol + rtol * |other|``."""
+        return np.allclose(self._array, raw(other), rtol, atol, equal_nan)
+
+    # ---- reductions --------------------------------------------------------------------------
+
+    sum = F.sum
+    mean = F.mean
+    var = F.var
+    std = F.std
+    prod = F.prod
+    max = F.max
+    min = F.min
+    amax = F.amax
+    amin = F.amin
+    argmax = F.argmax
+    argmin = F.argmin
+    all = F.all
+    any = F.any
+    count_nonzero = F.count_nonzero
+    norm = F.norm
+    logsumexp = F.logsumexp
+    cumsum = F.cumsum
+    sort = F.sort
+    argsort = F.argsort
+    topk = F.topk
+
+    def nonzero(self) -> Any:
+        """The indices of the elements that are not zero, one row each."""
+        return Tensor(np.argwhere(self._array))
+
+    # ---- in place ----------------------------------------------------------------------------
+
+    add_ = __iadd__ = _in_place(F.add)
+    sub_ = __isub__ = _in_place(F.sub)
+    mul_ = __imul__ = _in_place(F.mul)
+    div_ = __itruediv__ = _in_place(F.div)
+    pow_ = __ipow__ = _in_place(F.pow)
+    neg_ = _in_place(F.neg)
+    abs_ = _in_place(F.abs)
+    exp_ = _in_place(F.exp)
+    log_ = _in_place(F.log)
+    sqrt_ = _in_place(F.sqrt)
+    floor_ = _in_place(F.floor)
+    ceil_ = _in_place(F.ceil)
+    round_ = _in_place(F.round)
+    clamp_ = clip_ = _in_place(F.clamp)
+    relu_ = _in_place(F.relu)
+    sigmoid_ = _in_place(F.sigmoid)
+    tanh_ = _in_place(F.tanh)
+    masked_fill_ = _in_place(F.masked_fill)
+    lerp_ = _in_place(F.lerp)
+
+    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+        """Add ``value * tensor1 * tensor2``."""
+        return assign(self, F.add(self, F.mul(tensor1, tensor2), alpha=value))
+
+    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+        """Add ``value * tensor1 / tensor2``."""
+        return assign(self, F.add(self, F.div(tensor1, tensor2), alpha=value))
+
+    def copy_(self, source: Any, non_blocking: bool = False) -> Any:
+        """Take over the values of `source`."""
+        value = F.broadcast_to(
+            source if isinstance(source, TensorBase) else wrap(np.asarray(source)),
+            self._array.shape,
+        )
+        return assign(self, F.cast(value, self.dtype))
+
+    def fill_(self, value: Any) -> Any:
+        """Set all elements to `value`."""
+        return assign(self, wrap(np.full(self._array.shape, raw(value), self.dtype)))
+
+    def zero_(self) -> Any:
+        """Set all elements to 0."""
+        return self.fill_(0)
+
+    normal_ = _drawn(
+        lambda rng, shape, mean=0.0, std=1.0: rng.normal(mean, std, shape),
+        "Draw from a normal distribution with `mean` and `std`.",
+    )
+    uniform_ = _drawn(
+        lambda rng, shape, *bounds, **named: _uniform(rng, shape, *bounds, **named),
+        "Draw evenly between two bounds, 0 and 1 unless given.",
+    )
+    bernoulli_ = _drawn(
+        lambda rng, shape, p=0.5: rng.random(shape) < raw(p), "Draw 1 with probability `p`, else 0."
+    )
+    random_ = _drawn(
+        lambda rng, shape, low=0, high=None: rng.integers(
+            *((0, low or 2**24) if high is None else (low, high)), size=shape
+        ),
+        "Draw whole numbers from ``[low, high)``.",
+    )
+
+    # ---- names that hide builtins in this class body -------------------------------------------
+
+    def float(self) -> Any:
+        """In float32."""
+        return F.cast(self, np.float32)
+
+    def double(self) -> Any:
+        """In float64."""
+        return F.cast(self, np.float64)
+
+    def half(self) -> Any:
+        """In float16."""
+        return F.cast(self, np.float16)
+
+    def long(self) -> Any:
+        """In int64."""
+        return F.cast(self, np.int64)
+
+    def int(self) -> Any:
+        """In int32."""
+        return F.cast(self, np.int32)
+
+    def bool(self) -> Any:
+        """As truth values."""
+        return F.cast(self, np.bool_)
+
+
+class _Handle:
+    """Takes a hook away again."""
+
+    def __init__(self, hooks: list[Any], entry: Any) -> None:
+        self.hooks, self.entry = hooks, entry
+
+    def remove(self) -> None:
+        if self.entry in self.hooks:
+            self.hooks.remove(self.entry)
+
+
+def _uniform(rng: np.random.Generator, shape: Any, *bounds: Any, **named: Any) -> Any:
+    """``uniform_(from, to)``; "from" cannot be the name of an argument in Python."""
+    low = bounds[0] if bounds else named.get("from", named.get("a", 0.0))
+    high = bounds[1] if len(bounds) > 1 else named.get("to", named.get("b", 1.0))
+    return rng.uniform(low, high, shape)
+
+
+def _comparable(value: object) -> bool:
+    return isinstance(value, (TensorBase, np.ndarray, np.generic, int, float, list, tuple))
+
+
+def _channels_last(layout: Any) -> bool:
+    return layout in (memory_format.channels_last, memory_format.channels_last_3d)
+
+
+def _rebuilt(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
+    tensor = kind.__new__(kind)
+    TensorBase.__init__(tensor, array, requires_grad)
+    return tensor
+
+
+def _made(array: Array) -> Tensor:
+    """A tensor around an array that is known to be one."""
+    tensor = Tensor.__new__(Tensor)
+    TensorBase.__init__(tensor, array)
+    return tensor
+
+
+autograd.make_tensor = _made
