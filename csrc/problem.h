@@ -51,6 +51,7 @@ std::string shape_text(const Shape& shape);
 struct Padding {
   enum Mode { explicit_, same, same_upper, same_lower } mode = explicit_;
   Shape before, after;  // one value per axis; used by explicit_
+  bool pairs = false;   // given as (before, after) pairs
 };
 
 // Arguments as given, one value per spatial axis.

@@ -245,6 +245,7 @@ Padding parse_padding(const char* fn, PyObject* o, int rank, bool named) {
       const Ref pairs = sequence(fn, "padding", o, rank);
       const Py_ssize_t n = PySequence_Fast_GET_SIZE(pairs.get());
       check_length(fn, "padding", n, rank);
+      p.pairs = true;
       for (int i = 0; i < rank; ++i) {
         PyObject* item = PySequence_Fast_GET_ITEM(pairs.get(), n == 1 ? 0 : i);
         const Ref pair = sequence(fn, "padding", item, 2);

@@ -1,0 +1,221 @@
+// max_pool, avg_pool and their gradients.
+#include "../ops/pool.h"
+
+#include "../ops/parallel.h"
+#include "arrays.h"
+#include "module.h"
+
+namespace fastconv {
+namespace {
+
+const char* const kMax[3] = {"max_pool1d", "max_pool2d", "max_pool3d"};
+const char* const kMaxBackward[3] = {"max_pool1d_backward", "max_pool2d_backward",
+                                     "max_pool3d_backward"};
+const char* const kAverage[3] = {"avg_pool1d", "avg_pool2d", "avg_pool3d"};
+const char* const kAverageBackward[3] = {"avg_pool1d_backward", "avg_pool2d_backward",
+                                         "avg_pool3d_backward"};
+
+PoolArgs named(PyObject* rank, const char* const (&names)[3]) {
+  PoolArgs a;
+  const int64_t r = parse_int("fastconv._core", "rank", rank);
+  if (r < 1 || r > 3) throw std::invalid_argument("fastconv._core: rank must be 1, 2 or 3");
+  a.rank = static_cast<int>(r);
+  a.name = names[r - 1];
+  return a;
+}
+
+// kernel, stride, padding: three consecutive arguments. No stride (None, or an empty sequence, as
+// PyTorch's own default is) means windows side by side.
+void parse_windows(PoolArgs* a, PyObject* const* args) {
+  a->kernel = parse_ints(a->name, "kernel_size", args[0], a->rank);
+  const bool none = args[1] == Py_None || (PyTuple_Check(args[1]) && PyTuple_Size(args[1]) == 0) ||
+                    (PyList_Check(args[1]) && PyList_Size(args[1]) == 0);
+  a->stride = none ? a->kernel : parse_ints(a->name, "stride", args[1], a->rank);
+  a->padding = parse_padding(a->name, args[2], a->rank, false);
+}
+
+AverageRule parse_rule(const char* fn, PyObject* count_include_pad, PyObject* divisor_override) {
+  AverageRule rule;
+  rule.count_padding = parse_bool(fn, "count_include_pad", count_include_pad);
+  if (divisor_override != Py_None) {
+    rule.divisor = parse_int(fn, "divisor_override", divisor_override);
+    if (rule.divisor == 0) {
+      throw std::invalid_argument(std::string(fn) + ": divisor_override must not be zero");
+    }
+  }
+  return rule;
+}
+
+void check_shape(const char* fn, const char* what, PyArrayObject* a, const Shape& expected) {
+  if (shape_of(a) == expected) return;
+  throw std::invalid_argument(std::string(fn) + ": " + what + " must have the output's shape " +
+                              shape_text(expected) + ", but got shape " + shape_text(shape_of(a)));
+}
+
+// Pools are bound by memory: their work is what they read and write, a few operations an element.
+int threads_for(const PoolProblem& p) {
+  const double elements =
+      static_cast<double>(p.planes()) * static_cast<double>(p.in_plane() + p.out_plane());
+  return useful_threads(8 * elements, num_threads());
+}
+
+template <class T>
+T* data(const Ref& array) {
+  return array ? static_cast<T*>(PyArray_DATA(array.array())) : nullptr;
+}
+
+// Runs body<float> or body<double> without the GIL.
+template <class Body>
+void typed(int type, const Body& body) {
+  WithoutGil free;
+  if (type == NPY_FLOAT) {
+    body(float{});
+  } else {
+    body(double{});
+  }
+}
+
+// max_pool(rank, input, kernel, stride, padding, dilation, ceil_mode, return_indices, out)
+//   -> output or (output, indices)
+PyObject* max_pool(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 9);
+    PoolArgs a = named(args[0], kMax);
+    PyArrayObject* input = float_array(a.name, "input", args[1]);
+    a.input = shape_of(input);
+    parse_windows(&a, args + 2);
+    a.dilation = parse_ints(a.name, "dilation", args[5], a.rank);
+    a.ceil = parse_bool(a.name, "ceil_mode", args[6]);
+    const bool want_indices = parse_bool(a.name, "return_indices", args[7]);
+    const PoolProblem p = make_pool_problem(a);
+    const Shape shape = p.output_shape();
+    const int type = PyArray_TYPE(input);
+    const bool last = channels_last(input, p.rank);
+    Result result(a.name, args[8], shape, type, last, p.rank, {input});
+    Ref indices;
+    if (want_indices) indices = new_array(shape, NPY_INT64);
+    const Ref x = dense(input);
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      fastconv::max_pool<T>(p, data<T>(x), static_cast<T*>(result.data()), data<int64_t>(indices),
+                            threads_for(p));
+    });
+    Ref values(result.finish());
+    if (!want_indices) return values.release();
+    if (last) {
+      Ref copy = new_channels_last(shape, p.rank, NPY_INT64);
+      if (PyArray_CopyInto(copy.array(), indices.array()) < 0) throw python_error{};
+      indices = std::move(copy);
+    }
+    return Ref(PyTuple_Pack(2, values.get(), indices.get())).release();
+  });
+}
+
+// max_pool_backward(rank, grad_output, input, indices, kernel, stride, padding, dilation,
+//                   ceil_mode)
+PyObject* max_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 9);
+    PoolArgs a = named(args[0], kMaxBackward);
+    PyArrayObject* grad = float_array(a.name, "grad_output", args[1]);
+    PyArrayObject* input = float_array_like(a.name, "input", args[2], grad);
+    if (!PyArray_Check(args[3])) {
+      throw type_error(std::string(a.name) + ": indices must be a NumPy array, but got " +
+                       type_name(args[3]));
+    }
+    auto* indices = reinterpret_cast<PyArrayObject*>(args[3]);
+    if (!PyArray_EquivTypenums(PyArray_TYPE(indices), NPY_INT64) ||
+        !PyArray_ISNOTSWAPPED(indices)) {
+      throw type_error(std::string(a.name) + ": indices must be int64 in native byte order");
+    }
+    a.input = shape_of(input);
+    parse_windows(&a, args + 4);
+    a.dilation = parse_ints(a.name, "dilation", args[7], a.rank);
+    a.ceil = parse_bool(a.name, "ceil_mode", args[8]);
+    const PoolProblem p = make_pool_problem(a);
+    check_shape(a.name, "grad_output", grad, p.output_shape());
+    check_shape(a.name, "indices", indices, p.output_shape());
+    const int type = PyArray_TYPE(grad);
+    Result result(a.name, Py_None, p.input_shape(), type, channels_last(input, p.rank), p.rank, {});
+    const Ref dy = dense(grad), index = dense(indices);
+    bool valid = true;
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      valid = fastconv::max_pool_backward<T>(p, data<T>(dy), data<int64_t>(index),
+                                             static_cast<T*>(result.data()), threads_for(p));
+    });
+    if (!valid) {
+      throw std::invalid_argument(std::string(a.name) +
+                                  ": Found an invalid max index: indices must be -1 or inside the "
+                                  "input's plane of " +
+                                  std::to_string(p.in_plane()) + " elements");
+    }
+    return result.finish();
+  });
+}
+
+// avg_pool(rank, input, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override,
+//          dilation, out)
+PyObject* avg_pool(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 10);
+    PoolArgs a = named(args[0], kAverage);
+    PyArrayObject* input = float_array(a.name, "input", args[1]);
+    a.input = shape_of(input);
+    parse_windows(&a, args + 2);
+    a.ceil = parse_bool(a.name, "ceil_mode", args[5]);
+    const AverageRule rule = parse_rule(a.name, args[6], args[7]);
+    a.dilation = parse_ints(a.name, "dilation", args[8], a.rank);
+    const PoolProblem p = make_pool_problem(a);
+    const int type = PyArray_TYPE(input);
+    Result result(a.name, args[9], p.output_shape(), type, channels_last(input, p.rank), p.rank,
+                  {input});
+    const Ref x = dense(input);
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      average_pool<T>(p, rule, data<T>(x), static_cast<T*>(result.data()), threads_for(p));
+    });
+    return result.finish();
+  });
+}
+
+// avg_pool_backward(rank, grad_output, input, kernel, stride, padding, ceil_mode,
+//                   count_include_pad, divisor_override, dilation)
+PyObject* avg_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 10);
+    PoolArgs a = named(args[0], kAverageBackward);
+    PyArrayObject* grad = float_array(a.name, "grad_output", args[1]);
+    PyArrayObject* input = float_array_like(a.name, "input", args[2], grad);
+    a.input = shape_of(input);
+    parse_windows(&a, args + 3);
+    a.ceil = parse_bool(a.name, "ceil_mode", args[6]);
+    const AverageRule rule = parse_rule(a.name, args[7], args[8]);
+    a.dilation = parse_ints(a.name, "dilation", args[9], a.rank);
+    const PoolProblem p = make_pool_problem(a);
+    check_shape(a.name, "grad_output", grad, p.output_shape());
+    const int type = PyArray_TYPE(grad);
+    Result result(a.name, Py_None, p.input_shape(), type, channels_last(input, p.rank), p.rank, {});
+    const Ref dy = dense(grad);
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      average_pool_backward<T>(p, rule, data<T>(dy), static_cast<T*>(result.data()),
+                               threads_for(p));
+    });
+    return result.finish();
+  });
+}
+
+PyMethodDef kMethods[] = {
+    FASTCONV_METHOD(max_pool),      FASTCONV_METHOD(max_pool_backward),
+    FASTCONV_METHOD(avg_pool),      FASTCONV_METHOD(avg_pool_backward),
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+void register_pooling(PyObject* module) {
+  add_methods(module, kMethods);
+}
+
+}  // namespace fastconv

@@ -1,0 +1,63 @@
+#include "pool.h"
+
+#include <atomic>
+
+#include "parallel.h"
+#include "pool_plain.h"
+
+namespace fastconv {
+
+template <class T>
+void max_pool(const PoolProblem& p, const T* x, T* y, int64_t* index, int threads) {
+  const int64_t in = p.in_plane(), out = p.out_plane();
+  parallel_for(p.planes(), threads, [&](int64_t i, int) {
+    plain_max(p, x + i * in, y + i * out, index ? index + i * out : nullptr);
+  });
+}
+
+template <class T>
+bool max_pool_backward(const PoolProblem& p, const T* dy, const int64_t* index, T* dx,
+                       int threads) {
+  const int64_t in = p.in_plane(), out = p.out_plane();
+  std::atomic<bool> valid{true};
+  parallel_for(p.planes(), threads, [&](int64_t i, int) {
+    T* plane = dx + i * in;
+    std::fill_n(plane, in, T(0));
+    for (int64_t o = i * out; o < (i + 1) * out; ++o) {
+      const int64_t at = index[o];
+      if (static_cast<uint64_t>(at) < static_cast<uint64_t>(in)) {
+        plane[at] += dy[o];
+      } else if (at != -1) {
+        valid.store(false, std::memory_order_relaxed);
+      }
+    }
+  });
+  return valid.load();
+}
+
+template <class T>
+void average_pool(const PoolProblem& p, const AverageRule& rule, const T* x, T* y, int threads) {
+  parallel_for(p.planes(), threads, [&](int64_t i, int) {
+    plain_average(p, rule, x + i * p.in_plane(), y + i * p.out_plane());
+  });
+}
+
+template <class T>
+void average_pool_backward(const PoolProblem& p, const AverageRule& rule, const T* dy, T* dx,
+                           int threads) {
+  parallel_for(p.planes(), threads, [&](int64_t i, int) {
+    T* plane = dx + i * p.in_plane();
+    std::fill_n(plane, p.in_plane(), T(0));
+    plain_average_backward(p, rule, dy + i * p.out_plane(), plane);
+  });
+}
+
+#define FASTCONV_INSTANTIATE(T)                                                              \
+  template void max_pool<T>(const PoolProblem&, const T*, T*, int64_t*, int);                \
+  template bool max_pool_backward<T>(const PoolProblem&, const T*, const int64_t*, T*, int); \
+  template void average_pool<T>(const PoolProblem&, const AverageRule&, const T*, T*, int);  \
+  template void average_pool_backward<T>(const PoolProblem&, const AverageRule&, const T*, T*, int);
+FASTCONV_INSTANTIATE(float)
+FASTCONV_INSTANTIATE(double)
+
+}  // namespace fastconv
