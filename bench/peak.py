@@ -1,7 +1,7 @@
 """What this machine's one core can do: its FMA peak and the speed of its memory.
 
 Run ``python bench/peak.py`` for a summary.  The peak comes from fastconv's own calibration kernel,
-which keeps its operands in registers; without it, from the best of NumPy's matrix products.
+its register tile on operands in the first-level cache; without it, from NumPy's matrix product.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def peak_flops(dtype: str = "float32") -> float:
     except ImportError:
         _core = None
     if hasattr(_core, "peak_flops"):
-        return float(_core.peak_flops(dtype))
+        return _core.peak_flops(np.dtype(dtype).itemsize)
     peers.available(["numpy"], threads=1)
     size = 512
     a, b = np.ones((size, size), dtype), np.ones((size, size), dtype)

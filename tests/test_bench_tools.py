@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import layers
+import plot
 import report
 from problems import parse
 from report import Row
@@ -170,3 +171,13 @@ def test_json_rows_replace_those_of_the_same_layer(tmp_path):
     rows = report.save(path, {"peak": 2}, [_row("one", fastconv=3.0)])
     assert {row.label: row.seconds["fastconv"] for row in rows} == {"one": 3.0, "two": 1.0}
     assert report.load(path)[0] == {"peak": 2}
+
+
+def test_plot(tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = [_row("one", fastconv=1.0, plan=0.5, torch=2.0), _row("two", fastconv=3.0, torch=2.0)]
+    report.save(tmp_path / "rows.json", {"peak": 1}, rows)
+    plot.main([str(tmp_path / "rows.json"), str(tmp_path / "ratios.svg")])
+    assert (tmp_path / "ratios.svg").stat().st_size > 1000
+    with pytest.raises(ValueError, match="no layer has both"):
+        plot.draw([_row(torch=1.0)], tmp_path / "none.svg")

@@ -1,5 +1,6 @@
 #include "memory.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -49,7 +50,14 @@ struct Pool {
 };
 
 Pool& pool() {
-  static Pool* p = new Pool;  // never destroyed: arrays may outlive the interpreter's teardown
+  // Never destroyed: arrays may outlive the interpreter's teardown. A fork waits for the lock, or
+  // the child would inherit it held by a thread that it does not have.
+  static Pool* p = [] {
+    auto* made = new Pool;
+    pthread_atfork([] { pool().mutex.lock(); }, [] { pool().mutex.unlock(); },
+                   [] { pool().mutex.unlock(); });
+    return made;
+  }();
   return *p;
 }
 

@@ -1,0 +1,49 @@
+"""Longer and optional checks; the README's test command is enough for a change."""
+
+from __future__ import annotations
+
+import subprocess
+
+import nox
+
+nox.options.sessions = ["tests", "lint"]
+
+
+@nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
+def tests(session: nox.Session) -> None:
+    """Run the tests."""
+    session.install(".[test]")
+    session.run("pytest", "-q", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Run the linters."""
+    session.install(".[lint]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    files = subprocess.check_output(["git", "ls-files", "*.h", "*.cpp"], text=True).split()
+    session.run("clang-format", "--dry-run", "-Werror", *files)
+
+
+@nox.session
+def asan(session: nox.Session) -> None:
+    """Run the kernel tests under AddressSanitizer and UndefinedBehaviourSanitizer."""
+    session.install(".[test]", "--config-settings=cmake.define.FASTCONV_SANITIZE=ON")
+    runtime = subprocess.check_output(["g++", "-print-file-name=libasan.so"], text=True).strip()
+    session.run(
+        "pytest",
+        "-q",
+        "-k",
+        "conv or pool or winograd or depthwise",
+        *session.posargs,
+        env={"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"},
+    )
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure beside the peers and write bench/RESULTS.md (PyTorch: use its CPU build)."""
+    session.install(".[bench]")
+    session.run("python", "bench/compare.py", *session.posargs)
