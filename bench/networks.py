@@ -106,9 +106,8 @@ def training(name: str, x: np.ndarray, y: np.ndarray, wanted: list[str]) -> dict
     start = build(name, torch)
     calls: dict[str, Call] = {}
     if "fastconv" in wanted:
-        import fastconv.optim
-
         import fastconv
+        import fastconv.optim
 
         arrays = (fastconv.tensor(x), fastconv.tensor(y))
         calls["fastconv"] = step(fastconv, twin(start, name), *arrays)
