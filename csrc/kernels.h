@@ -37,11 +37,12 @@ struct GemmBlock {
   ptrdiff_t c_row;
   ptrdiff_t rows, lanes, depth;
   bool accumulate;     // C += A B instead of C = A B
-  const T* bias_row;   // [rows], added last, or null
+  const T* bias_row;   // [rows], where the sums start, or null
   const T* bias_lane;  // [lanes], or null
   const T* residual;   // addressed like C with residual_row, added after the bias, or null
   ptrdiff_t residual_row;
-  T lo, hi;  // the result is clamped to [lo, hi]; NaN passes
+  bool clamped;  // the result is clamped to [lo, hi]; NaN passes
+  T lo, hi;
 };
 
 // A run of lanes of a panel that is contiguous in the source.

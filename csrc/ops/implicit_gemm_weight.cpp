@@ -8,7 +8,6 @@
 // not depend on their number.
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "memory.h"
 #include "parallel.h"
@@ -141,8 +140,6 @@ void run(const ConvCall<T>& call) {
     g.c_row = taps * c.k_part;
     g.rows = cn;
     g.lanes = kn;
-    g.lo = -std::numeric_limits<T>::infinity();
-    g.hi = std::numeric_limits<T>::infinity();
     int64_t known[3] = {0, 0, 0};  // the block shape that the offsets are for
     for (int64_t image = 0; image < p.n; ++image) {
       const T* x = call.input + ((image * p.c) + group * p.cg() + c0) * p.in_plane();

@@ -255,8 +255,9 @@ void tap_conv(const TapConv<T>& t, char* scratch, int threads) {
       g.a_off = a_off + k0;
       g.depth = k1 - k0;
       g.accumulate = chunk > 0;
-      g.lo = last && c.dense ? t.lo : -infinity;
-      g.hi = last && c.dense ? t.hi : infinity;
+      g.clamped = last && c.dense && (t.lo > -infinity || t.hi < infinity);
+      g.lo = t.lo;
+      g.hi = t.hi;
       g.bias_row = last && t.bias ? t.bias + group * t.rows + r0 : nullptr;
       g.residual = last && c.dense ? residual : nullptr;
       g.residual_row = t.dst_row;
