@@ -9,12 +9,13 @@
 namespace fastconv {
 
 // A family of kernels is declared here once for all instruction sets.
-#define FASTCONV_DECLARE(isa)                 \
-  extern const GemmTable fastconv_gemm_##isa; \
-  extern const PointwiseTable fastconv_pointwise_##isa;
-#define FASTCONV_KERNELS(isa, bytes)                             \
-  Kernels {                                                      \
-    #isa, bytes, &fastconv_gemm_##isa, &fastconv_pointwise_##isa \
+#define FASTCONV_DECLARE(isa)                           \
+  extern const GemmTable fastconv_gemm_##isa;           \
+  extern const PointwiseTable fastconv_pointwise_##isa; \
+  extern const WinogradTable fastconv_winograd_##isa;
+#define FASTCONV_KERNELS(isa, bytes)                                                       \
+  Kernels {                                                                                \
+    #isa, bytes, &fastconv_gemm_##isa, &fastconv_pointwise_##isa, &fastconv_winograd_##isa \
   }
 
 #if defined(__x86_64__)

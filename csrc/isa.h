@@ -14,6 +14,7 @@ struct Kernels {
   int vector_bytes;
   const GemmTable* gemm;
   const PointwiseTable* pointwise;
+  const WinogradTable* winograd;
 };
 
 // The tables in use. Never changes after select_isa.

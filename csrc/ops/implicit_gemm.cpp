@@ -2,7 +2,6 @@
 // product per group. And the direct rows: the same product without packing, for few channels.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "memory.h"
 #include "parallel.h"
@@ -14,14 +13,6 @@ namespace {
 
 void set(Dims& to, const Dims& from) {
   for (int i = 0; i < 3; ++i) to[i] = from[i];
-}
-
-// Activations that are a clamp are fused; the others run over the finished rows (activation.h).
-template <class T>
-void clamp_range(Activation a, T* lo, T* hi) {
-  *lo =
-      a == Activation::relu || a == Activation::relu6 ? T(0) : -std::numeric_limits<T>::infinity();
-  *hi = a == Activation::relu6 ? T(6) : std::numeric_limits<T>::infinity();
 }
 
 template <class T>

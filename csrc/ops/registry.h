@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,14 @@ namespace fastconv {
 enum class Direction { forward, input, weight };  // the output, and the two gradients
 
 enum class Activation { none, relu, relu6, leaky_relu, hardswish, silu, gelu };
+
+// Activations that are a clamp are fused into kernels; the others run over the finished rows.
+template <class T>
+void clamp_range(Activation a, T* lo, T* hi) {
+  const bool relu = a == Activation::relu || a == Activation::relu6;
+  *lo = relu ? T(0) : -std::numeric_limits<T>::infinity();
+  *hi = a == Activation::relu6 ? T(6) : std::numeric_limits<T>::infinity();
+}
 
 // One convolution to run, on dense arrays in C order:
 //   forward: input (N, C, Z, H, W), weight (K, C/g, T, R, S)      -> result (N, K, Z', P, Q)

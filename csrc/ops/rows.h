@@ -9,5 +9,7 @@ namespace fastconv {
 extern const Algorithm kIm2colForward, kIm2colInput, kDirectForward, kDirectInput;
 // implicit_gemm_weight.cpp
 extern const Algorithm kIm2colWeight;
+// winograd.cpp
+extern const Algorithm kWinogradForward, kWinogradInput, kWinograd2Forward, kWinograd2Input;
 
 }  // namespace fastconv

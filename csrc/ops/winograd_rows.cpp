@@ -1,0 +1,133 @@
+// The Winograd rows of the registry: when they apply, what they cost, and what happens to results
+// that are not finite.
+#include <cmath>
+
+#include "memory.h"
+#include "rows.h"
+#include "winograd.h"
+
+namespace fastconv {
+namespace {
+
+using winograd::ceil_div;
+using winograd::Correlation;
+using winograd::lower;
+
+// Non-finite data spreads over its whole tile, and data near the largest number overflows on the
+// way. Images where that happened are computed again without transforms, so that all rows of the
+// registry agree on what is finite. Filters that are not finite make every image such an image.
+const Algorithm& plain(Direction direction) {
+  return direction == Direction::forward ? kIm2colForward : kIm2colInput;
+}
+
+template <class T, int M, Direction D>
+void run(const ConvCall<T>& call) {
+  const ConvProblem& p = *call.p;
+  if (p.n == 0) return;
+  constexpr bool forward = D == Direction::forward;
+  Correlation<T> g = lower<T>(p, D);
+  g.src = forward ? call.input : call.grad;
+  g.dst = call.result;
+  g.w = call.weight;
+  g.bias = call.bias;
+  g.residual = call.residual;
+  clamp_range(call.activation, &g.lo, &g.hi);
+  Carver carver(call.scratch);
+  auto* not_finite = carver.take<unsigned char>(p.n);
+  std::fill_n(not_finite, p.n, 0);
+  ConvCall<T> again = call;
+  again.scratch = carver.take<char>(0);
+  winograd::correlate<T, M>(g, call.prepared, again.scratch, call.threads, not_finite);
+
+  ConvProblem one = p;
+  one.n = 1;
+  again.p = &one;
+  again.prepared = nullptr;
+  const ptrdiff_t in = p.c * p.in_plane(), out = p.k * p.out_plane();
+  for (int64_t n = 0; n < p.n; ++n) {
+    if (!not_finite[n]) continue;
+    if (forward) {
+      again.input = call.input + n * in;
+      again.residual = call.residual ? call.residual + n * out : nullptr;
+    } else {
+      again.grad = call.grad + n * out;
+    }
+    again.result = call.result + n * (forward ? out : in);
+    plain(D).runner<T>().run(again);
+  }
+}
+
+template <class T, int M, Direction D>
+void prepare(const ConvProblem& p, const T* weight, void* prepared, int threads) {
+  Correlation<T> g = lower<T>(p, D);
+  g.w = weight;
+  winograd::prepare_filters<T, M>(g, prepared, threads);
+}
+
+template <int M, Direction D>
+size_t prepared_bytes(const ConvProblem& p, size_t item) {
+  return item == 4 ? winograd::filters_bytes(lower<float>(p, D), M)
+                   : winograd::filters_bytes(lower<double>(p, D), M);
+}
+
+template <int M, Direction D>
+size_t workspace(const ConvProblem& p, size_t item, int threads, bool prepared) {
+  ConvProblem one = p;
+  one.n = std::min<int64_t>(p.n, 1);
+  const size_t own = item == 4
+                         ? winograd::correlate_bytes(lower<float>(p, D), M, threads, prepared)
+                         : winograd::correlate_bytes(lower<double>(p, D), M, threads, prepared);
+  return Carver::bytes<char>(p.n) + Carver::bytes<char>(0) +
+         std::max(own, plain(D).workspace(one, item, threads, false));
+}
+
+template <int M, Direction D>
+double cost(const ConvProblem& p, size_t item, bool prepared) {
+  // In double precision the transforms of F(4) cost more accuracy than they save time.
+  if (M == 4 && item == 8) return 1e18;
+  const Correlation<float> g = lower<float>(p, D);
+  const auto& k = kernels().winograd->f32;
+  const double lanes = kernels().vector_bytes / static_cast<double>(item);
+  const double points = (M + 2) * (M + 2);
+  const winograd::Tiles t(M, g.images, g.out_h, g.out_w);
+  const double tiles = static_cast<double>(t.count());
+  const double channels = static_cast<double>(g.channels);
+  const double in_vectors = std::ceil(channels / lanes);
+  const double out_vectors = std::ceil(static_cast<double>(g.rows) / lanes);
+  // Vectors of pixels that the transposes handle, per row of tiles.
+  const double run = static_cast<double>(std::min<int64_t>(t.across, (k.run - 2) / M));
+  const double waste = std::ceil((run * M + 2) / lanes) * lanes / (run * M);
+  const double input = in_vectors * tiles * points * (2.5 + 2.5 * waste);
+  const double output = out_vectors * tiles * points * 5;
+  const double filters = prepared ? 0 : channels * out_vectors * points * (M == 4 ? 7 : 3);
+  // Few tiles: fetching the filters, not the arithmetic, takes the time.
+  const double product =
+      points * channels * out_vectors * std::max(tiles * 0.58, prepared ? 8.0 : 2.0);
+  return static_cast<double>(p.groups) * (input + output + filters + product) + 2000;
+}
+
+template <int M, Direction D>
+constexpr Algorithm row(const char* name, const char* summary) {
+  return {name,
+          D,
+          summary,
+          winograd::supports,
+          cost<M, D>,
+          workspace<M, D>,
+          prepared_bytes<M, D>,
+          {run<float, M, D>, prepare<float, M, D>},
+          {run<double, M, D>, prepare<double, M, D>}};
+}
+
+}  // namespace
+
+const Algorithm kWinogradForward =
+    row<4, Direction::forward>("winograd", "F(4x4, 3x3): a quarter of the multiplications");
+const Algorithm kWinogradInput =
+    row<4, Direction::input>("winograd", "F(4x4, 3x3) of the gradient with the filters turned");
+const Algorithm kWinograd2Forward =
+    row<2, Direction::forward>("winograd2", "F(2x2, 3x3): less than half the multiplications");
+const Algorithm kWinograd2Input =
+    row<2, Direction::input>("winograd2", "F(2x2, 3x3) of the gradient with the filters turned");
+
+}  // namespace fastconv
