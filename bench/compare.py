@@ -60,7 +60,9 @@ def contestants(problem: Problem, direction: str, found: dict[str, peers.Peer]) 
         first = result if first is None else first
         error = peers.largest_error(first, result)
         if not error <= TOLERANCE:
-            raise SystemExit(f"{problem}: {name} differs from {next(iter(calls))} by {error:.1e}")
+            raise SystemExit(
+                f"{problem}: {name} differs from {next(iter(calls), name)} by {error:.1e}"
+            )
         calls[name] = call
     return calls
 
