@@ -12,13 +12,6 @@ namespace {
   throw type_error(std::string(fn) + ": " + what + " must be " + expected + ", but got " + got);
 }
 
-std::string dtype_name(PyArrayObject* a) {
-  Ref text(PyObject_Str(reinterpret_cast<PyObject*>(PyArray_DESCR(a))));
-  const char* s = PyUnicode_AsUTF8(text.get());
-  if (!s) throw python_error{};
-  return s;
-}
-
 constexpr char kCapsule[] = "fastconv.memory";
 
 void free_capsule(PyObject* capsule) {
@@ -26,6 +19,13 @@ void free_capsule(PyObject* capsule) {
 }
 
 }  // namespace
+
+std::string dtype_name(PyArrayObject* a) {
+  Ref text(PyObject_Str(reinterpret_cast<PyObject*>(PyArray_DESCR(a))));
+  const char* s = PyUnicode_AsUTF8(text.get());
+  if (!s) throw python_error{};
+  return s;
+}
 
 std::string type_name(PyObject* o) {
   return Py_TYPE(o)->tp_name;

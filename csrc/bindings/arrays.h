@@ -148,7 +148,8 @@ Shape parse_shape(const char* fn, const char* what, PyObject* o);
 
 Ref shape_tuple(const Shape& s);
 
-// Python's name for an object's type, for messages.
+// Python's names for an object's type and an array's dtype, for messages.
 std::string type_name(PyObject* o);
+std::string dtype_name(PyArrayObject* a);
 
 }  // namespace fastconv

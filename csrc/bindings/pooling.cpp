@@ -1,6 +1,8 @@
 // max_pool, avg_pool and their gradients.
 #include "../ops/pool.h"
 
+#include <algorithm>
+
 #include "../ops/parallel.h"
 #include "arrays.h"
 #include "module.h"
@@ -126,7 +128,9 @@ PyObject* max_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
     auto* indices = reinterpret_cast<PyArrayObject*>(args[3]);
     if (!PyArray_EquivTypenums(PyArray_TYPE(indices), NPY_INT64) ||
         !PyArray_ISNOTSWAPPED(indices)) {
-      throw type_error(std::string(a.name) + ": indices must be int64 in native byte order");
+      throw type_error(std::string(a.name) +
+                       ": indices must be int64 in native byte order, but got " +
+                       dtype_name(indices));
     }
     a.input = shape_of(input);
     parse_windows(&a, args + 4);
@@ -145,10 +149,14 @@ PyObject* max_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
                                              static_cast<T*>(result.data()), threads_for(p));
     });
     if (!valid) {
+      const int64_t* at = data<int64_t>(index);
+      const int64_t* end = at + PyArray_SIZE(index.array());
+      at = std::find_if(at, end, [&](int64_t i) { return i < -1 || i >= p.in_plane(); });
       throw std::invalid_argument(std::string(a.name) +
                                   ": Found an invalid max index: indices must be -1 or inside the "
                                   "input's plane of " +
-                                  std::to_string(p.in_plane()) + " elements");
+                                  std::to_string(p.in_plane()) + " elements, but got " +
+                                  (at == end ? "another" : std::to_string(*at)));
     }
     return result.finish();
   });

@@ -79,13 +79,14 @@ def conv_output_size(
     (32, 32)
     """
     name = "conv_output_size"
-    single = isinstance(size, (int, np.integer))
-    sizes: tuple[int, ...] = (int(size),) if single else tuple(size)  # type: ignore[arg-type]
-    rank = len(sizes)
+    single = not isinstance(size, Sequence)
+    rank = 1 if single else len(size)  # type: ignore[arg-type]
+    sizes = ints(size, rank, name, "size")
     kernels = ints(kernel, rank, name, "kernel")
     strides = ints(stride, rank, name, "stride")
     dilations = ints(dilation, rank, name, "dilation")
-    for what, values in (("kernel", kernels), ("stride", strides), ("dilation", dilations)):
+    extents = {"size": sizes, "kernel": kernels, "stride": strides, "dilation": dilations}
+    for what, values in extents.items():
         if min(values) < 1:
             raise ValueError(f"{name}: {what} must be positive, got {values}")
     reach = [d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True)]
@@ -113,8 +114,11 @@ def _total_padding(padding: Padding, reach: list[int], stride: tuple[int, ...]) 
         pairs = [ints(p, 2, name, "padding") for p in padding]
         if len(pairs) != len(reach):
             raise ValueError(f"{name}: padding needs {len(reach)} pairs, got {padding!r}")
-        return [a + b for a, b in pairs]
-    return [2 * p for p in ints(padding, len(reach), name, "padding")]
+    else:
+        pairs = [(p, p) for p in ints(padding, len(reach), name, "padding")]
+    if min(min(pair) for pair in pairs) < 0:
+        raise ValueError(f"{name}: padding must be non-negative, got {padding!r}")
+    return [sum(pair) for pair in pairs]
 
 
 def _taped(
@@ -353,6 +357,11 @@ def _gradients(rank: int) -> tuple[Callable[..., Any], ...]:
         )  # fmt: skip
 
     def conv_bias(grad_output: Array) -> Array:
+        dtype = getattr(grad_output, "dtype", type(grad_output).__name__)
+        if dtype not in ("float32", "float64"):
+            raise TypeError(
+                f"{like}_bias: grad_output must be a float32 or float64 array, got {dtype}"
+            )
         if grad_output.ndim not in (rank + 1, rank + 2):
             raise ValueError(
                 f"{like}_bias: grad_output must have {rank + 1} or {rank + 2} axes, "
