@@ -1,0 +1,109 @@
+"""How far a Winograd convolution may err: the transform itself, evaluated on absolute values.
+
+F(m x m, 3 x 3) computes tiles of m x m outputs as A [(G w G^T) * (B d B^T)] A^T.  Rounding can lose
+at most a small multiple of u times the same expression with every matrix and every datum replaced
+by its absolute value; that is the bound the kernels are held to, with a multiple of 1.
+
+`magnitude=False` evaluates the transform as it is, in float64, which proves the matrices.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+Pads = tuple[tuple[int, int], ...]
+
+# The finite points of tiles of 4 and of 6; infinity always comes last.
+POINTS = {4: (0.0, 1.0, -1.0), 6: (0.0, 0.625, -0.625, 1.5, -1.5)}
+
+
+def matrices(outputs: int, taps: int) -> tuple[F64, F64, F64]:
+    """A (outputs, n), G (n, taps) and B (n, n) of F(outputs, taps), n = outputs + taps - 1.
+
+    Toom and Cook: evaluate both polynomials at n points, multiply, interpolate.  How the factor of
+    each point is shared between G and B does not change the bound.
+    """
+    n = outputs + taps - 1
+    points = POINTS[n]
+    a, g, b = np.zeros((outputs, n)), np.zeros((n, taps)), np.zeros((n, n))
+    for i, point in enumerate(points):
+        others = [p for p in points if p != point]
+        a[:, i] = [point**j for j in range(outputs)]
+        g[i] = [point**j / prod(point - p for p in others) for j in range(taps)]
+        b[i, : n - 1] = np.poly(others)[::-1]
+    a[-1, -1] = g[-1, -1] = 1
+    b[-1] = np.poly(points)[::-1]
+    return a, g, b
+
+
+def _tiles(x: F64, size: int, step: int, count: tuple[int, int]) -> F64:
+    """(N, C, H, W) as (N, C, *count, size, size), zero-padded where the last tiles overhang."""
+    need = [(c - 1) * step + size for c in count]
+    fill = [(0, max(0, n - have)) for n, have in zip(need, x.shape[2:], strict=True)]
+    x = np.pad(x, ((0, 0), (0, 0), *fill))[:, :, : need[0], : need[1]]
+    return sliding_window_view(x, (size, size), (2, 3))[:, :, ::step, ::step]
+
+
+def _absolute(magnitude: bool, *arrays: F64) -> list[F64]:
+    return [np.abs(a) if magnitude else a for a in arrays]
+
+
+def forward(x: F64, w: F64, pads: Pads, m: int, magnitude: bool = True) -> F64:
+    """x (N, C, H, W), w (K, C, 3, 3), stride 1."""
+    size = m + 2
+    x = np.pad(x, ((0, 0), (0, 0), *pads))
+    out = (x.shape[2] - 2, x.shape[3] - 2)
+    count = (-(-out[0] // m), -(-out[1] // m))
+    x, w, a, g, b = _absolute(magnitude, _tiles(x, size, m, count), w, *matrices(m, 3))
+    v = np.einsum("ia,ncyxab,jb->ijncyx", b, x, b, optimize=True)
+    u = np.einsum("ia,kcab,jb->ijkc", g, w, g, optimize=True)
+    y = np.einsum("ijncyx,ijkc->ijnkyx", v, u, optimize=True)
+    y = np.einsum("pi,ijnkyx,qj->nkypxq", a, y, a, optimize=True)
+    return y.reshape(*y.shape[:2], m * count[0], m * count[1])[:, :, : out[0], : out[1]]
+
+
+def input_gradient(dy: F64, w: F64, pads: Pads, m: int, magnitude: bool = True) -> F64:
+    """The forward on dy with the kernel turned round and its channels swapped."""
+    turned = w[:, :, ::-1, ::-1].swapaxes(0, 1)
+    crop = tuple(
+        slice(max(0, p - 2), n - max(0, q - 2))
+        for (p, q), n in zip(pads, dy.shape[2:], strict=True)
+    )
+    rest = tuple((max(0, 2 - p), max(0, 2 - q)) for p, q in pads)
+    return forward(dy[(..., *crop)], turned, rest, m, magnitude)
+
+
+def weight_gradient(x: F64, dy: F64, pads: Pads, m: int, magnitude: bool = True) -> F64:
+    """F(3 x 3, m x m): tiles of dy are the kernels, and the sum over tiles is taken before the
+    transform back."""
+    count = (-(-dy.shape[2] // m), -(-dy.shape[3] // m))
+    x = np.pad(x, ((0, 0), (0, 0), *pads))
+    x, dy, a, g, b = _absolute(
+        magnitude, _tiles(x, m + 2, m, count), _tiles(dy, m, m, count), *matrices(3, m)
+    )
+    v = np.einsum("ia,ncyxab,jb->ijncyx", b, x, b, optimize=True)
+    u = np.einsum("ia,nkyxab,jb->ijnkyx", g, dy, g, optimize=True)
+    dw = np.einsum("ijncyx,ijnkyx->ijkc", v, u, optimize=True)
+    return np.einsum("pi,ijkc,qj->kcpq", a, dw, a, optimize=True)
+
+
+def error_scale(direction: str, data: Any, pads: Pads, groups: int) -> F64:
+    """The bound's b for F(4), the least exact tile in use, group by group."""
+    x, w, dy = (np.asarray(a, np.float64) for a in data)
+    parts = []
+    for xg, wg, dyg in zip(
+        np.split(x, groups, 1), np.split(w, groups, 0), np.split(dy, groups, 1), strict=True
+    ):
+        if direction == "forward":
+            parts.append(forward(xg, wg, pads, 4))
+        elif direction == "input":
+            parts.append(input_gradient(dyg, wg, pads, 4))
+        else:
+            parts.append(weight_gradient(xg, dyg, pads, 4))
+    return np.concatenate(parts, 0 if direction == "weight" else 1)
