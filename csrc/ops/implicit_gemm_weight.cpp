@@ -140,6 +140,9 @@ void run(const ConvCall<T>& call) {
     g.c_row = taps * c.k_part;
     g.rows = cn;
     g.lanes = kn;
+    // Lanes beyond the last output channel are computed and dropped. Whatever the scratch held
+    // before would be read as numbers there, and subnormal ones cost a hundred times as much.
+    if (kn % nr != 0) std::fill_n(grad, c.pixels() * c.k_part, T(0));
     int64_t known[3] = {0, 0, 0};  // the block shape that the offsets are for
     for (int64_t image = 0; image < p.n; ++image) {
       const T* x = call.input + ((image * p.c) + group * p.cg() + c0) * p.in_plane();
