@@ -12,10 +12,12 @@ namespace fastconv {
 #define FASTCONV_DECLARE(isa)                           \
   extern const GemmTable fastconv_gemm_##isa;           \
   extern const PointwiseTable fastconv_pointwise_##isa; \
-  extern const WinogradTable fastconv_winograd_##isa;
-#define FASTCONV_KERNELS(isa, bytes)                                                       \
-  Kernels {                                                                                \
-    #isa, bytes, &fastconv_gemm_##isa, &fastconv_pointwise_##isa, &fastconv_winograd_##isa \
+  extern const WinogradTable fastconv_winograd_##isa;   \
+  extern const DepthwiseTable fastconv_depthwise_##isa;
+#define FASTCONV_KERNELS(isa, bytes)                                                        \
+  Kernels {                                                                                 \
+    #isa, bytes, &fastconv_gemm_##isa, &fastconv_pointwise_##isa, &fastconv_winograd_##isa, \
+        &fastconv_depthwise_##isa                                                           \
   }
 
 #if defined(__x86_64__)

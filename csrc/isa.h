@@ -15,6 +15,7 @@ struct Kernels {
   const GemmTable* gemm;
   const PointwiseTable* pointwise;
   const WinogradTable* winograd;
+  const DepthwiseTable* depthwise;
 };
 
 // The tables in use. Never changes after select_isa.

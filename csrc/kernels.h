@@ -208,4 +208,80 @@ struct PoolWindows {
   int64_t pad_hi[3] = {0, 0, 0};
 };
 
+// Vertically adjacent taps of one source plane: `taps` of them, a fixed distance apart in the
+// source and in the weights, for every tap column.
+struct TapBand {
+  ptrdiff_t src;  // offset of the first tap's row in the strip, for output row 0
+  ptrdiff_t row;  // the same as a row number within the plane, to tell rows of padding
+  ptrdiff_t w;    // offset of the first tap's weight
+  int taps;       // at most DepthwiseKernels::max_taps
+};
+
+// Output rows as sums of shifted source rows:
+//
+//   out[i, j] = clamp(bias + residual[i, j] + sum over bands, taps t and columns s of
+//       w[band.w + t * w_row + w_col[s]] * src[band.src + (i + t) * src_row + col[s] + j])
+//
+// Output rows and taps advance by the same source distance, so a row that is loaded once serves all
+// the taps of a band. Reads up to a vector past the last column.
+template <class T>
+struct BandSum {
+  const T* src;
+  ptrdiff_t src_row;
+  const T* w;
+  ptrdiff_t w_row;
+  const TapBand* bands;
+  ptrdiff_t bands_count;
+  const ptrdiff_t* col;
+  const ptrdiff_t* w_col;
+  ptrdiff_t cols;
+  // Rows i + t of a band are row numbers band.row + (i + t) * row_step; those outside [row_lo,
+  // row_hi) are zero and may be skipped.
+  ptrdiff_t row_step, row_lo, row_hi;
+  T* out;
+  ptrdiff_t out_row;
+  ptrdiff_t rows, width;
+  T bias;
+  const T* residual;  // or null
+  ptrdiff_t residual_row;
+  T lo, hi;
+};
+
+// One tile of taps of the weight gradient of one plane:
+//   sums[(t * cols + s) * lanes + l] += sum over i, j (j = l mod lanes) of
+//       grad[i * grad_row + j] * src[(i + t) * src_row + col[s] + j]
+template <class T>
+struct BandDots {
+  const T* src;
+  ptrdiff_t src_row;
+  const T* grad;
+  ptrdiff_t grad_row;
+  ptrdiff_t rows, width;
+  const ptrdiff_t* col;
+  int taps, cols;  // cols at most dot_cols(taps)
+  T* sums;
+};
+
+template <class T>
+struct DepthwiseKernels {
+  int lanes, max_taps;
+  void (*sum)(const BandSum<T>& g);
+  int (*dot_cols)(int taps);
+  void (*dot)(const BandDots<T>& g);
+  // Sums of lanes: out[i * out_step] = the sum of in[i * lanes .. (i + 1) * lanes).
+  void (*lane_sums)(const T* in, ptrdiff_t count, T* out, ptrdiff_t out_step);
+  // Copies a plane's rows, split by column phase: dst[i * dst_row + c % step * pitch + c / step] =
+  // src[i * src_row + j] where c = first + j and j < cols. May write zeros up to a vector past the
+  // end of a row or phase.
+  void (*fill)(const T* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t step,
+               ptrdiff_t first, ptrdiff_t pitch, T* dst, ptrdiff_t dst_row);
+  // The reverse: dst[j * step + f] = src[f * pitch + j] for j * step + f < count.
+  void (*interleave)(const T* src, ptrdiff_t pitch, ptrdiff_t step, ptrdiff_t count, T* dst);
+};
+
+struct DepthwiseTable {
+  DepthwiseKernels<float> f32;
+  DepthwiseKernels<double> f64;
+};
+
 }  // namespace fastconv

@@ -11,5 +11,8 @@ extern const Algorithm kIm2colForward, kIm2colInput, kDirectForward, kDirectInpu
 extern const Algorithm kIm2colWeight;
 // winograd.cpp
 extern const Algorithm kWinogradForward, kWinogradInput, kWinograd2Forward, kWinograd2Input;
+// depthwise.cpp
+extern const Algorithm kDepthwiseForward, kDepthwiseInput, kDepthwiseWeight;
+extern const Algorithm kGroupedForward, kGroupedInput, kGroupedWeight;
 
 }  // namespace fastconv

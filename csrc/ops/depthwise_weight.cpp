@@ -1,0 +1,158 @@
+// Weight gradients of depthwise and grouped convolutions: for every pair of planes of a group and
+// every tap, the dot product of the output gradient with the shifted source. Images and blocks
+// follow each other in a fixed order and threads split the taps, so the result does not depend on
+// their number.
+#include <algorithm>
+#include <cstring>
+
+#include "../isa.h"
+#include "depthwise.h"
+#include "memory.h"
+#include "parallel.h"
+
+namespace fastconv {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// The work of a group is a list of items: (output channel, band of taps). A task takes a run.
+struct WeightPlan {
+  RowPlan rows;
+  int64_t items, run, runs;
+  int64_t band_sums;  // vectors of partial sums that an item may need
+  size_t strip, sums;
+  const RowPhase& phase() const { return rows.phases[0]; }
+  int64_t bands() const { return static_cast<int64_t>(phase().bands.size()); }
+  int64_t tasks() const { return rows.groups * runs; }
+  size_t per_thread() const { return strip + sums; }
+};
+
+WeightPlan plan_weight(const ConvProblem& p, size_t item, int threads) {
+  WeightPlan w;
+  w.rows = plan_rows(p, false, item, 1);  // blocks must not depend on the number of threads
+  int taps = 1;
+  for (const TapBand& b : w.phase().bands) taps = std::max(taps, b.taps);
+  w.items = w.rows.results * w.bands();
+  w.band_sums = taps * static_cast<int64_t>(w.phase().col.size());
+  const int64_t bytes = w.band_sums * kernels().vector_bytes;
+  w.run = std::max<int64_t>(1, std::min<int64_t>(w.items, (128 << 10) / bytes));
+  if (threads > 1) {
+    w.run = std::max<int64_t>(1, std::min(w.run, w.rows.groups * w.items / (4 * threads)));
+  }
+  w.runs = ceil_div(w.items, w.run);
+  w.strip = strip_bytes(w.rows, item);
+  w.sums = Carver::bytes<char>(static_cast<size_t>(w.run * bytes));
+  return w;
+}
+
+// Splits the tap columns evenly into tiles that the kernels hold in registers.
+template <class Use>
+void each_tile(int64_t cols, int most, const Use& use) {
+  const int64_t tiles = ceil_div(cols, most);
+  for (int64_t i = 0; i < tiles; ++i) use(cols * i / tiles, cols * (i + 1) / tiles);
+}
+
+// One block of one pair of planes: every tap of the band.
+template <class T>
+void dot_band(const RowPlan& t, const TapBand& band, int64_t slab, const int64_t (&lo)[3],
+              const int64_t (&hi)[3], const T* strip, const T* grad, T* sums) {
+  const auto& kernel = of_type<T>(*kernels().depthwise);
+  const RowPhase& f = t.phases[0];
+  const int64_t rows = hi[1] - lo[1];
+  BandDots<T> g{};
+  g.src_row = f.spread * t.step[1] * t.row;
+  g.grad_row = f.spread * t.out[2];
+  g.width = hi[2] - lo[2];
+  g.taps = band.taps;
+  const int64_t z0 = lo[0] * t.step[0] + t.first[0] + slab;
+  for (int64_t z = lo[0]; z < hi[0]; ++z) {
+    const int64_t zi = (z - lo[0]) * t.step[0];
+    if (z0 + zi < 0 || z0 + zi >= t.dims[0]) continue;  // a slab of padding
+    for (int64_t i = 0; i < std::min(f.spread, rows); ++i) {
+      g.src = strip + band.src + zi * t.slab + i * t.step[1] * t.row;
+      g.grad = grad + (z * t.out[1] + lo[1] + i) * t.out[2] + lo[2];
+      g.rows = ceil_div(rows - i, f.spread);
+      each_tile(static_cast<int64_t>(f.col.size()), kernel.dot_cols(band.taps),
+                [&](int64_t c0, int64_t c1) {
+                  g.col = f.col.data() + c0;
+                  g.cols = static_cast<int>(c1 - c0);
+                  g.sums = sums + c0 * band.taps * kernel.lanes;
+                  kernel.dot(g);
+                });
+    }
+  }
+}
+
+// From vectors of partial sums to weights.
+template <class T>
+void finish_band(const RowPlan& t, const TapBand& band, const T* sums, T* dw) {
+  const auto& kernel = of_type<T>(*kernels().depthwise);
+  const RowPhase& f = t.phases[0];
+  each_tile(static_cast<int64_t>(f.wcol.size()), kernel.dot_cols(band.taps),
+            [&](int64_t c0, int64_t c1) {
+              const T* tile = sums + c0 * band.taps * kernel.lanes;
+              for (int i = 0; i < band.taps; ++i) {
+                kernel.lane_sums(tile + i * (c1 - c0) * kernel.lanes, c1 - c0,
+                                 dw + band.w + i * f.w_row + c0, 1);
+              }
+            });
+}
+
+}  // namespace
+
+template <class T>
+void band_weight(const ConvCall<T>& call) {
+  const WeightPlan w = plan_weight(*call.p, sizeof(T), call.threads);
+  const RowPlan& t = w.rows;
+  const auto& kernel = of_type<T>(*kernels().depthwise);
+  const RowPhase& f = w.phase();
+  const ptrdiff_t src_plane = t.dims[0] * t.dims[1] * t.dims[2];
+  const ptrdiff_t grad_plane = t.out[0] * t.out[1] * t.out[2];
+  const int64_t per_slab = w.bands() / static_cast<int64_t>(f.slab.size());
+  const int64_t blocks = t.blocks[0] * t.blocks[1] * t.blocks[2];
+  parallel_for(w.tasks(), call.threads, [&](int64_t task, int thread) {
+    char* base = call.scratch + static_cast<size_t>(thread) * w.per_thread();
+    T* const strip = reinterpret_cast<T*>(base) + t.lead;
+    T* const sums = reinterpret_cast<T*>(base + w.strip);
+    const int64_t group = task / w.runs;
+    const int64_t first = task % w.runs * w.run, last = std::min(first + w.run, w.items);
+    std::memset(base, 0, w.per_thread());
+    for (int64_t image = 0; image < t.images; ++image) {
+      const int64_t unit = image * t.groups + group;
+      for (int64_t block = 0; block < blocks; ++block) {
+        int64_t lo[3], hi[3];
+        int64_t rest = block;
+        for (int i = 2; i >= 0; --i) {
+          lo[i] = rest % t.blocks[i] * t.block[i];
+          hi[i] = std::min(lo[i] + t.block[i], t.grid[i]);
+          rest /= t.blocks[i];
+        }
+        if (blocks > 1) std::memset(base, 0, w.strip);
+        fill_strip(t, lo, call.input + unit * t.sources * src_plane, strip);
+        for (int64_t i = first; i < last; ++i) {
+          const int64_t b = i % w.bands(), k = i / w.bands();
+          dot_band(t, f.bands[b], f.slab[b / per_slab], lo, hi, strip,
+                   call.grad + (unit * t.results + k) * grad_plane,
+                   sums + (i - first) * w.band_sums * kernel.lanes);
+        }
+      }
+    }
+    for (int64_t i = first; i < last; ++i) {
+      finish_band(t, f.bands[i % w.bands()], sums + (i - first) * w.band_sums * kernel.lanes,
+                  call.result + group * t.w_group + i / w.bands() * t.w_result);
+    }
+  });
+}
+
+size_t band_weight_bytes(const ConvProblem& p, size_t item, int threads) {
+  const WeightPlan w = plan_weight(p, item, threads);
+  const int64_t team = std::max<int64_t>(1, std::min<int64_t>(threads, w.tasks()));
+  return static_cast<size_t>(team) * w.per_thread();
+}
+
+template void band_weight<float>(const ConvCall<float>&);
+template void band_weight<double>(const ConvCall<double>&);
+
+}  // namespace fastconv
