@@ -37,6 +37,7 @@ struct PlaneTask {
   const T* strip;
   T* temp;
   int64_t temp_pitch;
+  bool skip;  // whether padding can be left out: not if a weight is infinite, as 0 * inf is NaN
 };
 
 // Rows [lo, hi) of depth z of one phase.
@@ -45,11 +46,11 @@ void phase_rows(const PlaneTask<T>& job, const RowPhase& f, BandSum<T> g, int64_
                 int64_t width) {
   const RowPlan& t = job.t;
   const auto& band = of_type<T>(*kernels().depthwise);
-  // Depth taps outside the source are zero: positions rise, so the others are a range.
+  // Depth taps in the padding may be skipped: positions rise, so the others are a range.
   const int64_t z0 = job.lo[0] * t.step[0] + t.first[0], zi = (z - job.lo[0]) * t.step[0];
   size_t d0 = 0, d1 = f.slab.size();
-  while (d0 < d1 && z0 + zi + f.slab[d0] < 0) ++d0;
-  while (d1 > d0 && z0 + zi + f.slab[d1 - 1] >= t.dims[0]) --d1;
+  while (job.skip && d0 < d1 && z0 + zi + f.slab[d0] < 0) ++d0;
+  while (job.skip && d1 > d0 && z0 + zi + f.slab[d1 - 1] >= t.dims[0]) --d1;
   const size_t per_slab = f.slab.empty() ? 0 : f.bands.size() / f.slab.size();
   g.bands = f.bands.data() + d0 * per_slab;
   g.bands_count = static_cast<ptrdiff_t>((d1 - d0) * per_slab);
@@ -67,10 +68,11 @@ void phase_rows(const PlaneTask<T>& job, const RowPhase& f, BandSum<T> g, int64_
   T* out = g.out;
   g.out_row *= f.spread;
   g.residual_row *= f.spread;
+  constexpr ptrdiff_t unlimited = PTRDIFF_MAX / 4;
   for (int64_t i = 0; i < std::min(f.spread, rows); ++i) {
     g.src = job.strip + zi * t.slab + i * t.step[1] * t.row;
-    g.row_lo = -y0 - i * t.step[1];
-    g.row_hi = t.dims[1] + g.row_lo;
+    g.row_lo = job.skip ? -y0 - i * t.step[1] : -unlimited;
+    g.row_hi = job.skip ? t.dims[1] - y0 - i * t.step[1] : unlimited;
     g.out = out + i * out_row;
     g.residual = residual ? residual + i * residual_row : nullptr;
     g.rows = (rows - i + f.spread - 1) / f.spread;
@@ -124,6 +126,15 @@ void result_plane(const PlaneTask<T>& job, const T* w, T bias, ptrdiff_t plane) 
   }
 }
 
+// x - x is NaN where x is not finite.
+template <class T>
+bool all_finite(const T* w, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    if (w[i] - w[i] != T(0)) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 template <class T>
@@ -165,6 +176,7 @@ void run_rows(const RowPlan& t, const RowData<T>& data, char* scratch, int threa
   const ptrdiff_t src_plane = t.dims[0] * t.dims[1] * t.dims[2];
   const ptrdiff_t dst_plane = t.out[0] * t.out[1] * t.out[2];
   const int64_t units = t.images * t.groups;
+  const bool skip = all_finite(data.w, t.groups * t.w_group);
   parallel_for(t.tasks(), threads, [&](int64_t task, int thread) {
     char* base = scratch + static_cast<size_t>(thread) * size.per_thread();
     T* const strip = reinterpret_cast<T*>(base) + t.lead;
@@ -182,7 +194,7 @@ void run_rows(const RowPlan& t, const RowData<T>& data, char* scratch, int threa
       const int64_t group = unit % t.groups;
       const T* src = data.src + unit * t.sources * src_plane;
       PlaneTask<T> job{
-          t, data, lo, hi, strip, reinterpret_cast<T*>(base + size.strip), size.temp_pitch};
+          t, data, lo, hi, strip, reinterpret_cast<T*>(base + size.strip), size.temp_pitch, skip};
       fill_strip(t, lo, src, strip);
       for (int64_t r = 0; r < t.results; ++r) {
         result_plane<T>(job, data.w + group * t.w_group + r * t.w_result,

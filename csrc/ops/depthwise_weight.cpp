@@ -56,8 +56,8 @@ void each_tile(int64_t cols, int most, const Use& use) {
 
 // One block of one pair of planes: every tap of the band.
 template <class T>
-void dot_band(const RowPlan& t, const TapBand& band, int64_t slab, const int64_t (&lo)[3],
-              const int64_t (&hi)[3], const T* strip, const T* grad, T* sums) {
+void dot_band(const RowPlan& t, const TapBand& band, const int64_t (&lo)[3], const int64_t (&hi)[3],
+              const T* strip, const T* grad, T* sums) {
   const auto& kernel = of_type<T>(*kernels().depthwise);
   const RowPhase& f = t.phases[0];
   const int64_t rows = hi[1] - lo[1];
@@ -66,10 +66,8 @@ void dot_band(const RowPlan& t, const TapBand& band, int64_t slab, const int64_t
   g.grad_row = f.spread * t.out[2];
   g.width = hi[2] - lo[2];
   g.taps = band.taps;
-  const int64_t z0 = lo[0] * t.step[0] + t.first[0] + slab;
   for (int64_t z = lo[0]; z < hi[0]; ++z) {
     const int64_t zi = (z - lo[0]) * t.step[0];
-    if (z0 + zi < 0 || z0 + zi >= t.dims[0]) continue;  // a slab of padding
     for (int64_t i = 0; i < std::min(f.spread, rows); ++i) {
       g.src = strip + band.src + zi * t.slab + i * t.step[1] * t.row;
       g.grad = grad + (z * t.out[1] + lo[1] + i) * t.out[2] + lo[2];
@@ -110,7 +108,6 @@ void band_weight(const ConvCall<T>& call) {
   const RowPhase& f = w.phase();
   const ptrdiff_t src_plane = t.dims[0] * t.dims[1] * t.dims[2];
   const ptrdiff_t grad_plane = t.out[0] * t.out[1] * t.out[2];
-  const int64_t per_slab = w.bands() / static_cast<int64_t>(f.slab.size());
   const int64_t blocks = t.blocks[0] * t.blocks[1] * t.blocks[2];
   parallel_for(w.tasks(), call.threads, [&](int64_t task, int thread) {
     char* base = call.scratch + static_cast<size_t>(thread) * w.per_thread();
@@ -133,8 +130,7 @@ void band_weight(const ConvCall<T>& call) {
         fill_strip(t, lo, call.input + unit * t.sources * src_plane, strip);
         for (int64_t i = first; i < last; ++i) {
           const int64_t b = i % w.bands(), k = i / w.bands();
-          dot_band(t, f.bands[b], f.slab[b / per_slab], lo, hi, strip,
-                   call.grad + (unit * t.results + k) * grad_plane,
+          dot_band(t, f.bands[b], lo, hi, strip, call.grad + (unit * t.results + k) * grad_plane,
                    sums + (i - first) * w.band_sums * kernel.lanes);
         }
       }
