@@ -27,7 +27,10 @@ except ModuleNotFoundError as error:
     ) from error
 
 from . import autograd as autograd
+from . import cuda as cuda
 from . import functional as functional
+from . import fx as fx
+from . import jit as jit
 from . import nn as nn
 from . import optim as optim
 from ._version import __version__ as __version__
@@ -43,7 +46,7 @@ from .runtime import *
 from .tensor import Tensor as Tensor
 
 #: Loaded when they are first used, so that ``import fastconv`` stays quick.
-_LAZY = ("cli", "data", "image", "models", "serialization")
+_LAZY = ("cli", "data", "image", "models", "serialization", "utils")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,42 +11,57 @@ from __future__ import annotations
 
 from . import activation as _activation
 from . import arithmetic as _arithmetic
+from . import blocks as _blocks
 from . import conv as _conv
+from . import conv_transpose as _conv_transpose
 from . import convert as _convert
 from . import dropout as _dropout
 from . import elementwise as _elementwise
 from . import indexing as _indexing
 from . import linear as _linear
 from . import loss as _loss
+from . import norm as _norm
 from . import padding as _padding
 from . import pooling as _pooling
+from . import pooling_more as _pooling_more
 from . import reduction as _reduction
+from . import resample as _resample
 from . import shape as _shape
 from .activation import *
 from .arithmetic import *
+from .blocks import *
 from .conv import *
+from .conv_transpose import *
 from .convert import *
 from .dropout import *
 from .elementwise import *
 from .indexing import *
 from .linear import *
 from .loss import *
+from .norm import *
 from .padding import *
 from .pooling import *
+from .pooling_more import *
 from .reduction import *
+from .resample import *
 from .shape import *
 
 __all__: list[str] = []
 __all__ += _activation.__all__
 __all__ += _arithmetic.__all__
+__all__ += _blocks.__all__
 __all__ += _conv.__all__
+__all__ += _conv_transpose.__all__
 __all__ += _convert.__all__
 __all__ += _dropout.__all__
 __all__ += _elementwise.__all__
 __all__ += _indexing.__all__
 __all__ += _linear.__all__
 __all__ += _loss.__all__
+__all__ += _norm.__all__
 __all__ += _padding.__all__
 __all__ += _pooling.__all__
+__all__ += _pooling_more.__all__
 __all__ += _reduction.__all__
+__all__ += _resample.__all__
 __all__ += _shape.__all__

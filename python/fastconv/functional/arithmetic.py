@@ -15,6 +15,7 @@ __all__ = [
     "addmm",
     "bmm",
     "div",
+    "divide",
     "dot",
     "einsum",
     "lerp",
@@ -28,6 +29,7 @@ __all__ = [
     "pow",
     "rsub",
     "sub",
+    "subtract",
     "true_divide",
     "where",
 ]
@@ -36,10 +38,9 @@ __all__ = [
 def _both(input: Operand, other: Operand) -> tuple[Any, Any, bool]:
     """Both operands as arrays or numbers, and whether either is a tensor."""
     taped = isinstance(input, TensorBase) or isinstance(other, TensorBase)
-    a, b = operand(input), operand(other)
-    if taped:
-        a, b = _promoted(a, b)
-    return a, b, taped
+    if not taped:
+        return input, other, False
+    return *_promoted(operand(input), operand(other)), True
 
 
 def _promoted(a: Any, b: Any) -> tuple[Any, Any]:
@@ -90,6 +91,9 @@ def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
         return sum_to(g, sa), None if sb is None else sum_to(g * -alpha, sb)
 
     return record("Sub", y, (input, other), backward)
+
+
+subtract = sub
 
 
 def rsub(input: Operand, other: Operand) -> Result:
@@ -148,7 +152,7 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
     return record("Div", y, (input, other), backward, saves=saves)
 
 
-true_divide = div
+true_divide = divide = div
 
 
 def _any_double(*values: Any) -> bool:

@@ -21,6 +21,7 @@ __all__ = [
     "argsort",
     "count_nonzero",
     "cumsum",
+    "diff",
     "logsumexp",
     "max",
     "mean",
@@ -365,6 +366,15 @@ def cumsum(input: Operand, dim: int) -> Result:
     return record(
         "Cumsum", y, (input,), lambda g: (np.flip(np.cumsum(np.flip(g, axis), axis), axis),)
     )
+
+
+def diff(input: Operand, n: int = 1, dim: int = -1) -> Result:
+    """Differences of neighbours along `dim`, `n` times over."""
+    axis = axis_of(dim, raw(input).ndim, "diff")
+    before, after = ((slice(None),) * axis + (s,) for s in (slice(None, -1), slice(1, None)))
+    for _ in range(n):
+        input = input[after] - input[before]
+    return input
 
 
 # ---- order ---------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from . import functional as functional
 from . import init as init
+from . import utils as utils
 from .activation import *
 from .container import *
 from .conv import *
@@ -12,6 +13,9 @@ from .dropout import *
 from .linear import *
 from .loss import *
 from .module import Module as Module
+from .norm import *
+from .padding import *
 from .parameter import Buffer as Buffer
 from .parameter import Parameter as Parameter
 from .pooling import *
+from .resample import *

@@ -11,7 +11,14 @@ from ._settings import blank, check_device, per_axis
 from .module import Module
 from .parameter import Parameter
 
-__all__ = ["Conv1d", "Conv2d", "Conv3d"]
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+]
 
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -202,5 +209,112 @@ class Conv2d(_Plain):
 
 class Conv3d(_Plain):
     """Convolution over (N, C, D, H, W) or (C, D, H, W); see :class:`Conv2d`."""
+
+    rank = 3
+
+
+class _Transposed(_Convolution):
+    transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        if padding_mode != "zeros":
+            raise ValueError(
+                f"{type(self).__name__}: Only 'zeros' padding mode is supported, "
+                f"got {padding_mode!r}"
+            )
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding,
+            groups, bias, padding_mode, device, dtype,
+        )  # fmt: skip
+
+    def _output_padding(self, input: Any, output_size: Any) -> Any:
+        """What must be added after each axis for the result to have the extents asked for."""
+        if output_size is None:
+            return self.output_padding
+        wanted = tuple(output_size)[-self.rank :]
+        least = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                tuple(input.shape)[-self.rank :],
+                self.stride,
+                self.padding,
+                self.dilation,
+                self.kernel_size,
+                strict=True,
+            )
+        ]
+        most = [
+            m + max(s, d) - 1 for m, s, d in zip(least, self.stride, self.dilation, strict=True)
+        ]
+        if len(wanted) != self.rank or any(
+            not a <= w <= b for a, w, b in zip(least, wanted, most, strict=True)
+        ):
+            raise ValueError(
+                f"{type(self).__name__}: requested an output size of {tuple(output_size)}, but "
+                f"valid sizes range from {least} to {most} (for an input of "
+                f"{tuple(input.shape)[-self.rank :]})"
+            )
+        return tuple(w - m for w, m in zip(wanted, least, strict=True))
+
+    def forward(self, input: Any, output_size: Any = None) -> Any:
+        convolve = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.rank - 1]
+        return convolve(
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self._output_padding(input, output_size),
+            self.groups,
+            self.dilation,
+        )
+
+
+class ConvTranspose1d(_Transposed):
+    """Transposed convolution over (N, C, L) or (C, L); see :class:`ConvTranspose2d`."""
+
+    rank = 1
+
+
+class ConvTranspose2d(_Transposed):
+    """Transposed convolution over images: enlarges them by learned kernels.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size, stride, padding, output_padding, dilation : int or pair
+    groups : int
+    bias : bool
+
+    Attributes
+    ----------
+    weight : (in_channels, out_channels / groups, *kernel_size)
+    bias : (out_channels,) or None
+
+    Notes
+    -----
+    ``forward(input, output_size=None)``: several inputs of a strided convolution have one output
+    size; `output_size` says which is meant.
+    """
+
+    rank = 2
+
+
+class ConvTranspose3d(_Transposed):
+    """Transposed convolution over (N, C, D, H, W); see :class:`ConvTranspose2d`."""
 
     rank = 3

@@ -70,7 +70,8 @@ def load_state_dict(
     targets: dict[str, Tensor] = {}
 
     def visit(part: Module, prefix: str) -> None:
-        part._load_from_state_dict(state, prefix, {}, strict, missing, unexpected, errors)
+        version = {"version": part._version}
+        part._load_from_state_dict(state, prefix, version, strict, missing, unexpected, errors)
         for name, tensor in _own_state(part).items():
             targets[prefix + name] = tensor
         for name, child in part._modules.items():

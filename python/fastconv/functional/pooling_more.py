@@ -1,0 +1,255 @@
+"""Pooling beside the usual windows: adaptive maximum, Lp, and the way back from a maximum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._types import Array, Ints, Operand, Result
+from ..autograd import TensorBase, raw, record, wrap
+from ._tools import ints
+from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
+from .resample import adaptive_sizes
+
+__all__ = [
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
+]
+
+
+def _from_places(name: str, input: Operand, y: Array, places: Array, rank: int) -> Result:
+    """`y` was taken from `input` at `places`, flat in each plane: its gradient goes back there."""
+    if not isinstance(input, TensorBase):
+        return y
+    shape, dtype = raw(input).shape, raw(input).dtype
+
+    def backward(g: Array) -> tuple[Array]:
+        planes = int(np.prod(shape[: len(shape) - rank]))
+        gx = np.zeros((planes, int(np.prod(shape[-rank:]))), dtype)
+        rows = np.arange(planes)[:, None]
+        np.add.at(gx, (rows, places.reshape(planes, -1)), g.reshape(planes, -1))
+        return (gx.reshape(shape),)
+
+    return record(name, y, (input,), backward)
+
+
+# ---- adaptive maximum ----------------------------------------------------------------------------
+
+
+def _adaptive_maximum(rank: int, input: Operand, output_size: Any, return_indices: bool) -> Result:
+    x = raw(input)
+    name = f"adaptive_max_pool{rank}d"
+    sizes = adaptive_sizes(name, x, rank, output_size)
+    spatial, lead = x.shape[-rank:], x.shape[: x.ndim - rank]
+    y = np.empty((*lead, *sizes), x.dtype)
+    indices = np.empty((*lead, *sizes), np.int64)
+    flat = np.arange(int(np.prod(spatial))).reshape(spatial)
+    for place in np.ndindex(*sizes):
+        window = tuple(
+            slice(i * n // o, -(-(i + 1) * n // o))
+            for i, n, o in zip(place, spatial, sizes, strict=True)
+        )
+        inside: Any = (..., *window)
+        at: Any = (..., *place)
+        part = x[inside].reshape(*lead, -1)
+        found = part.argmax(-1)  # the first of ties; NaN counts as largest
+        y[at] = np.take_along_axis(part, found[..., None], -1)[..., 0]
+        indices[at] = flat[window].reshape(-1)[found]
+    result = _from_places(f"AdaptiveMaxPool{rank}d", input, y, indices, rank)
+    if not return_indices:
+        return result
+    return result, (wrap(indices) if isinstance(input, TensorBase) else indices)
+
+
+def adaptive_max_pool1d(input: Operand, output_size: Any, return_indices: bool = False) -> Result:
+    """The largest values of windows that share out (N, C, L) into `output_size` parts."""
+    return _adaptive_maximum(1, input, output_size, return_indices)
+
+
+def adaptive_max_pool2d(input: Operand, output_size: Any, return_indices: bool = False) -> Result:
+    """The largest values of windows that share out the axes of (N, C, H, W) or (C, H, W).
+
+    Windows are those of :func:`adaptive_avg_pool2d`; with `return_indices` also where in its plane
+    each value was found.
+    """
+    return _adaptive_maximum(2, input, output_size, return_indices)
+
+
+def adaptive_max_pool3d(input: Operand, output_size: Any, return_indices: bool = False) -> Result:
+    """The largest values of windows that share out the axes of (N, C, D, H, W)."""
+    return _adaptive_maximum(3, input, output_size, return_indices)
+
+
+# ---- Lp ------------------------------------------------------------------------------------------
+
+
+def _lp(
+    rank: int, input: Operand, norm_type: float, kernel_size: Ints, stride: Any, ceil_mode: bool
+) -> Result:
+    from .arithmetic import mul, pow
+
+    taps = int(np.prod(ints(kernel_size, rank, f"lp_pool{rank}d", "kernel_size")))
+    average = (avg_pool1d, avg_pool2d, avg_pool3d)[rank - 1]
+    means = average(pow(input, norm_type), kernel_size, stride, 0, ceil_mode)
+    return pow(mul(means, taps), 1.0 / norm_type)
+
+
+def lp_pool1d(
+    input: Operand,
+    norm_type: float,
+    kernel_size: Ints,
+    stride: Any = None,
+    ceil_mode: bool = False,
+) -> Result:
+    """The `p`-th root of the sum of `p`-th powers in each window of (N, C, L)."""
+    return _lp(1, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool2d(
+    input: Operand,
+    norm_type: float,
+    kernel_size: Ints,
+    stride: Any = None,
+    ceil_mode: bool = False,
+) -> Result:
+    """The `p`-th root of the sum of `p`-th powers in each window of (N, C, H, W).
+
+    As in PyTorch no absolute values are taken: with odd `p` a negative sum gives NaN.
+    """
+    return _lp(2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(
+    input: Operand,
+    norm_type: float,
+    kernel_size: Ints,
+    stride: Any = None,
+    ceil_mode: bool = False,
+) -> Result:
+    """The `p`-th root of the sum of `p`-th powers in each window of (N, C, D, H, W)."""
+    return _lp(3, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+# ---- unpooling -----------------------------------------------------------------------------------
+
+
+def _unpooled_size(
+    name: str, spatial: tuple[int, ...], kernel: Any, stride: Any, padding: Any, wanted: Any
+) -> tuple[int, ...]:
+    rank = len(spatial)
+    k = ints(kernel, rank, name, "kernel_size")
+    s = k if stride is None else ints(stride, rank, name, "stride")
+    p = ints(padding, rank, name, "padding")
+    default = tuple(
+        (n - 1) * si + ki - 2 * pi for n, ki, si, pi in zip(spatial, k, s, p, strict=True)
+    )
+    if wanted is None:
+        return default
+    sizes = tuple(int(n) for n in tuple(wanted)[-rank:])
+    for n, base, step in zip(sizes, default, s, strict=True):
+        if not base - step < n < base + step:
+            raise ValueError(
+                f"{name}: invalid output_size {tuple(wanted)}: each extent must lie within one "
+                f"stride of {default}"
+            )
+    return sizes
+
+
+def _unpool(
+    rank: int,
+    input: Operand,
+    indices: Operand,
+    kernel_size: Ints,
+    stride: Any,
+    padding: Ints,
+    output_size: Any,
+) -> Result:
+    name = f"max_unpool{rank}d"
+    x, where = raw(input), raw(indices)
+    if where.dtype != np.int64:
+        raise TypeError(f"{name}: indices must be int64, got {where.dtype}")
+    if where.shape != x.shape:
+        raise ValueError(f"{name}: indices have shape {where.shape}, input has {x.shape}")
+    if x.ndim not in (rank + 1, rank + 2):
+        raise ValueError(f"{name}: expected {rank + 1} or {rank + 2} axes, got shape {x.shape}")
+    sizes = _unpooled_size(name, x.shape[-rank:], kernel_size, stride, padding, output_size)
+    lead = x.shape[: x.ndim - rank]
+    planes, extent = int(np.prod(lead)), int(np.prod(sizes))
+    if where.size and (where.min() < 0 or where.max() >= extent):
+        bad = where[(where < 0) | (where >= extent)].flat[0]
+        raise ValueError(f"{name}: Found an invalid max index: {bad} (output extents are {sizes})")
+    flat = where.reshape(planes, -1)
+    y = np.zeros((planes, extent), x.dtype)
+    np.put_along_axis(y, flat, x.reshape(planes, -1), 1)
+    y = y.reshape(*lead, *sizes)
+    if not isinstance(input, TensorBase):
+        return y
+    shape = x.shape
+    return record(
+        f"MaxUnpool{rank}d",
+        y,
+        (input,),
+        lambda g: (np.take_along_axis(g.reshape(planes, -1), flat, 1).reshape(shape),),
+    )
+
+
+def max_unpool1d(
+    input: Operand,
+    indices: Operand,
+    kernel_size: Ints,
+    stride: Any = None,
+    padding: Ints = 0,
+    output_size: Any = None,
+) -> Result:
+    """Values back to where :func:`max_pool1d` found them, zeros elsewhere."""
+    return _unpool(1, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(
+    input: Operand,
+    indices: Operand,
+    kernel_size: Ints,
+    stride: Any = None,
+    padding: Ints = 0,
+    output_size: Any = None,
+) -> Result:
+    """Values back to where :func:`max_pool2d` found them, zeros elsewhere.
+
+    Parameters
+    ----------
+    input : (N, C, P, Q) or (C, P, Q)
+    indices : int64 array of that shape
+        As ``max_pool2d(..., return_indices=True)`` gives them.
+    kernel_size, stride, padding
+        As given to the pooling.
+    output_size : sequence of int, optional
+        The extents that were pooled, where several pool to the same.
+
+    Raises
+    ------
+    ValueError
+        For an index outside the output, or an `output_size` that cannot be.
+    TypeError
+        For indices that are not int64.
+    """
+    return _unpool(2, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(
+    input: Operand,
+    indices: Operand,
+    kernel_size: Ints,
+    stride: Any = None,
+    padding: Ints = 0,
+    output_size: Any = None,
+) -> Result:
+    """Values back to where :func:`max_pool3d` found them, zeros elsewhere."""
+    return _unpool(3, input, indices, kernel_size, stride, padding, output_size)

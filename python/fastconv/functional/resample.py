@@ -1,0 +1,314 @@
+"""Resizing: each axis by itself, as a small matrix of weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .._types import Array, Operand, Result
+from ..autograd import TensorBase, raw, record
+
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "interpolate",
+    "upsample",
+]
+
+
+class Taps:
+    """How one axis is resized: output i is the sum over t of ``weights[i, t] * x[sources[i, t]]``.
+
+    Attributes
+    ----------
+    sources : (O, T) int
+    weights : (O, T) float64, or None where each output is one input
+    n : extent of the input
+    """
+
+    __slots__ = ("n", "sources", "weights")
+
+    def __init__(self, sources: Array, weights: Array | None, n: int) -> None:
+        self.sources, self.weights, self.n = sources, weights, n
+
+    def apply(self, x: Array, axis: int) -> Array:
+        """Resize `axis` of `x`."""
+        if self.weights is None:
+            return np.take(x, self.sources[:, 0], axis)
+        if self.sources.shape[1] > 4:  # long sums: a matrix product
+            return self._product(x, axis, self.matrix(x.dtype))
+        total: Any = None
+        shape = [1] * x.ndim
+        shape[axis] = -1
+        for t in range(self.sources.shape[1]):
+            part = np.take(x, self.sources[:, t], axis)
+            part *= self.weights[:, t].astype(x.dtype).reshape(shape)
+            total = part if total is None else np.add(total, part, out=total)
+        return np.asarray(total)
+
+    def backward(self, g: Array, axis: int) -> Array:
+        """The gradient with respect to the input, from that of the output."""
+        outputs = len(self.sources)
+        if self.weights is None and self.n and outputs % self.n == 0:
+            times = outputs // self.n
+            if np.array_equal(self.sources[:, 0], np.arange(outputs) // times):
+                shape = (*g.shape[:axis], self.n, times, *g.shape[axis + 1 :])
+                return np.asarray(g.reshape(shape).sum(axis + 1))
+        return self._product(g, axis, self.matrix(g.dtype).T)
+
+    def matrix(self, dtype: Any) -> Array:
+        """The weights as a matrix (O, n)."""
+        m = np.zeros((len(self.sources), self.n))
+        rows = np.arange(len(self.sources))[:, None]
+        np.add.at(m, (rows, self.sources), 1.0 if self.weights is None else self.weights)
+        return m.astype(dtype)
+
+    @staticmethod
+    def _product(x: Array, axis: int, matrix: Array) -> Array:
+        return np.moveaxis(np.matmul(np.moveaxis(x, axis, -1), matrix.T), -1, axis)
+
+
+def _resized(name: str, input: Operand, plan: list[Taps | None], first: int) -> Result:
+    """Apply `plan` to the axes from `first` on."""
+    y = raw(input)
+    for i, taps in enumerate(plan):
+        if taps is not None:
+            y = taps.apply(y, first + i)
+    if y is raw(input):
+        y = y.copy()
+    if not y.flags.c_contiguous:
+        y = np.ascontiguousarray(y)
+    if not isinstance(input, TensorBase):
+        return y
+
+    def backward(g: Array) -> tuple[Array]:
+        for i, taps in reversed(list(enumerate(plan))):
+            if taps is not None:
+                g = taps.backward(g, first + i)
+        return (g,)
+
+    return record(name, y, (input,), backward)
+
+
+# ---- adaptive average pooling: windows that share out the axis -----------------------------------
+
+
+def _windows(n: int, o: int) -> Taps | None:
+    """Output i is the mean over inputs ``floor(i n / o)`` up to ``ceil((i + 1) n / o)``."""
+    if n == o:
+        return None
+    i = np.arange(o)
+    starts, ends = i * n // o, -(-(i + 1) * n // o)
+    widest = int((ends - starts).max()) if o else 1
+    at = starts[:, None] + np.arange(widest)
+    inside = at < ends[:, None]
+    weights = inside / (ends - starts)[:, None]
+    return Taps(np.where(inside, at, 0), weights, n)
+
+
+def adaptive_sizes(name: str, x: Array, rank: int, output_size: Any) -> tuple[int, ...]:
+    """The output's extents, checked; None keeps one of the input."""
+    if x.ndim not in (rank + 1, rank + 2):
+        raise ValueError(
+            f"{name}: expected {rank + 1} (unbatched) or {rank + 2} axes, got shape {x.shape}"
+        )
+    spatial = x.shape[-rank:]
+    if 0 in x.shape[-rank - 1 :]:
+        raise ValueError(f"{name}: expected non-empty channels and extents, got shape {x.shape}")
+    if output_size is None or isinstance(output_size, (int, np.integer)):
+        output_size = (output_size,) * rank
+    sizes = tuple(n if o is None else int(o) for n, o in zip(spatial, output_size, strict=False))
+    if len(tuple(output_size)) != rank or min(sizes) < 0:
+        raise ValueError(
+            f"{name}: output_size must be an int or {rank} ints, none negative, got {output_size}"
+        )
+    return sizes
+
+
+def _adaptive_average(rank: int, input: Operand, output_size: Any) -> Result:
+    x = raw(input)
+    name = f"adaptive_avg_pool{rank}d"
+    sizes = adaptive_sizes(name, x, rank, output_size)
+    if all(o == 1 for o in sizes):
+        from .reduction import mean
+
+        return mean(input, tuple(range(-rank, 0)), True)
+    plan = [_windows(n, o) for n, o in zip(x.shape[-rank:], sizes, strict=True)]
+    return _resized(f"AdaptiveAvgPool{rank}d", input, plan, x.ndim - rank)
+
+
+def adaptive_avg_pool1d(input: Operand, output_size: Any) -> Result:
+    """The means of windows that share out (N, C, L) into `output_size` parts."""
+    return _adaptive_average(1, input, output_size)
+
+
+def adaptive_avg_pool2d(input: Operand, output_size: Any) -> Result:
+    """The means of windows that share out the axes of an image.
+
+    Parameters
+    ----------
+    input : (N, C, H, W) or (C, H, W)
+    output_size : int or pair
+        None keeps an extent. Window i covers ``floor(i H / P)`` up to ``ceil((i + 1) H / P)``.
+    """
+    return _adaptive_average(2, input, output_size)
+
+
+def adaptive_avg_pool3d(input: Operand, output_size: Any) -> Result:
+    """The means of windows that share out the axes of (N, C, D, H, W)."""
+    return _adaptive_average(3, input, output_size)
+
+
+# ---- interpolation -------------------------------------------------------------------------------
+
+
+def _positions(n: int, o: int, scale: float | None, align_corners: bool) -> Array:
+    """Where each output lies between the inputs."""
+    i = np.arange(o)
+    if align_corners:
+        return i * ((n - 1) / (o - 1)) if o > 1 else np.zeros(o)
+    step = n / o if scale is None else 1 / scale
+    return (i + 0.5) * step - 0.5
+
+
+def _nearest(n: int, o: int, scale: float | None, exact: bool) -> Taps:
+    # PyTorch multiplies in float32 here, and which neighbour is nearest may hang on that.
+    step = np.float32(n / o if scale is None else 1 / scale)
+    at = (np.arange(o, dtype=np.float32) + np.float32(0.5 if exact else 0)) * step
+    return Taps(np.minimum(np.floor(at).astype(np.int64), n - 1)[:, None], None, n)
+
+
+def _linear(n: int, o: int, scale: float | None, align_corners: bool) -> Taps:
+    at = np.maximum(_positions(n, o, scale, align_corners), 0)
+    low = np.minimum(np.floor(at).astype(np.int64), n - 1)
+    share = np.minimum(at - low, 1)
+    sources = np.stack([low, np.minimum(low + 1, n - 1)], 1)
+    return Taps(sources, np.stack([1 - share, share], 1), n)
+
+
+def _cubic(n: int, o: int, scale: float | None, align_corners: bool) -> Taps:
+    at = _positions(n, o, scale, align_corners)
+    low = np.floor(at).astype(np.int64)
+    distance = np.abs(at[:, None] - (low[:, None] + np.arange(-1, 3)))
+    a = -0.75  # the sharpness that PyTorch and OpenCV use
+    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+    far = a * (((distance - 5) * distance + 8) * distance - 4)
+    sources = np.clip(low[:, None] + np.arange(-1, 3), 0, n - 1)
+    return Taps(sources, np.where(distance <= 1, near, far), n)
+
+
+_RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+_MODES = ("nearest", "nearest-exact", "area", *_RANKS)
+
+
+def interpolate(
+    input: Operand,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Result:
+    """Resize the axes after the channels.
+
+    Parameters
+    ----------
+    input : (N, C, ...) with 1, 2 or 3 more axes
+    size : int or one per axis
+        Extents of the output; either this or `scale_factor`.
+    scale_factor : float or one per axis
+        Used as it is given, unless `recompute_scale_factor`.
+    mode : {"nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area"}
+    align_corners : bool
+        Whether the corner values keep their places; for the linear and cubic modes.
+
+    Raises
+    ------
+    ValueError
+        For values that do not fit together.
+
+    Notes
+    -----
+    Semantics are those of ``torch.nn.functional.interpolate``.
+    """
+    x = raw(input)
+    rank = x.ndim - 2
+    if mode not in _MODES:
+        raise ValueError(f"interpolate: mode must be one of {_MODES}, got {mode!r}")
+    if not 1 <= rank <= 3:
+        raise ValueError(f"interpolate: expected 3, 4 or 5 axes, got shape {x.shape}")
+    if mode in _RANKS and _RANKS[mode] != rank:
+        raise ValueError(
+            f"interpolate: mode {mode!r} needs {_RANKS[mode] + 2} axes, got shape {x.shape}"
+        )
+    if align_corners is not None and mode not in _RANKS:
+        raise ValueError(
+            "align_corners option can only be set with the interpolating modes: "
+            "linear | bilinear | bicubic | trilinear"
+        )
+    if antialias:
+        raise ValueError("interpolate: antialias is not supported")
+    sizes, scales = _target(x.shape[2:], size, scale_factor, bool(recompute_scale_factor))
+    if min(x.shape[2:]) < 1 or min(sizes) < 1:
+        raise ValueError(
+            f"interpolate: Input and output sizes should be greater than 0, "
+            f"got {x.shape[2:]} and {sizes}"
+        )
+    if mode == "area":
+        return _adaptive_average(rank, input, sizes)
+    plan: list[Taps | None] = []
+    for n, o, scale in zip(x.shape[2:], sizes, scales, strict=True):
+        if n == o and (scale is None or scale == 1):
+            plan.append(None)
+        elif mode.startswith("nearest"):
+            plan.append(_nearest(n, o, scale, mode == "nearest-exact"))
+        elif mode == "bicubic":
+            plan.append(_cubic(n, o, scale, bool(align_corners)))
+        else:
+            plan.append(_linear(n, o, scale, bool(align_corners)))
+    return _resized("Interpolate", input, plan, 2)
+
+
+def _target(
+    spatial: tuple[int, ...], size: Any, scale_factor: Any, recompute: bool
+) -> tuple[tuple[int, ...], list[float | None]]:
+    """The output's extents, and the scales to use where they are not the ratio of extents."""
+    rank = len(spatial)
+    if (size is None) == (scale_factor is None):
+        raise ValueError(
+            "only one of size or scale_factor should be defined"
+            if size is not None
+            else "either size or scale_factor should be defined"
+        )
+    if size is not None:
+        if recompute:
+            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
+        given = (size,) * rank if isinstance(size, (int, np.integer)) else tuple(size)
+        if len(given) != rank:
+            raise ValueError(f"interpolate: size must be an int or {rank} ints, got {size}")
+        return tuple(int(s) for s in given), [None] * rank
+    factors: Sequence[Any] = (
+        tuple(scale_factor) if isinstance(scale_factor, Sequence) else (scale_factor,) * rank
+    )
+    if len(factors) != rank or min(factors) <= 0:
+        raise ValueError(
+            f"interpolate: scale_factor must be positive, one or {rank} values, got {scale_factor}"
+        )
+    sizes = tuple(math.floor(n * float(f)) for n, f in zip(spatial, factors, strict=True))
+    return sizes, [None if recompute else float(f) for f in factors]
+
+
+def upsample(
+    input: Operand,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Result:
+    """The older name of :func:`interpolate`."""
+    return interpolate(input, size, scale_factor, mode, align_corners)

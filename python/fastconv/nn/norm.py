@@ -1,0 +1,362 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import functional as F
+from ..dtypes import as_dtype
+from ..tensor import Tensor
+from ._settings import check_device
+from .module import Module
+from .parameter import Parameter
+
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LayerNorm",
+    "LocalResponseNorm",
+    "RMSNorm",
+    "SyncBatchNorm",
+]
+
+
+def _affine(module: Module, shape: Any, dtype: Any, weight: bool, bias: bool) -> None:
+    """Give `module` a weight of ones and a bias of zeros, or None."""
+    kind = as_dtype(dtype)
+    module.register_parameter("weight", Parameter(np.ones(shape, kind)) if weight else None)
+    module.register_parameter("bias", Parameter(np.zeros(shape, kind)) if bias else None)
+
+
+def _reset(module: Module) -> None:
+    for name, value in (("weight", 1), ("bias", 0)):
+        parameter = getattr(module, name)
+        if parameter is not None:
+            parameter._array[...] = value
+            parameter._touch()
+
+
+class _StatisticsNorm(Module):
+    """What batch and instance norm share: an affine map and running statistics."""
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+    weight: Parameter | None
+    bias: Parameter | None
+    axes: tuple[int, ...] = ()  # how many axes an input may have
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        device: Any,
+        dtype: Any,
+    ) -> None:
+        super().__init__()
+        check_device(device)
+        self.num_features = num_features
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        _affine(self, num_features, dtype, affine, affine)
+        kind = as_dtype(dtype)
+        tracked = track_running_stats
+        self.register_buffer(
+            "running_mean", Tensor(np.zeros(num_features, kind)) if tracked else None
+        )
+        self.register_buffer(
+            "running_var", Tensor(np.ones(num_features, kind)) if tracked else None
+        )
+        self.register_buffer(
+            "num_batches_tracked", Tensor(np.array(0, np.int64)) if tracked else None
+        )
+
+    def reset_running_stats(self) -> None:
+        """Set the running statistics to mean 0 and variance 1."""
+        if self.running_mean is not None and self.running_var is not None:
+            self.running_mean._array[...] = 0
+            self.running_var._array[...] = 1
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked._array[...] = 0
+
+    def reset_parameters(self) -> None:
+        """Set weight to 1, bias to 0, and the running statistics anew."""
+        self.reset_running_stats()
+        _reset(self)
+
+    def _check_input_dim(self, input: Any) -> None:
+        if self.axes and input.ndim not in self.axes:
+            wanted = " or ".join(f"{n}D" for n in self.axes)
+            raise ValueError(
+                f"{type(self).__name__}: expected {wanted} input (got {input.ndim}D input)"
+            )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(_StatisticsNorm):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    def forward(self, input: Any) -> Any:
+        self._check_input_dim(input)
+        momentum = 0.0 if self.momentum is None else self.momentum
+        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
+            self.num_batches_tracked._array[...] += 1
+            if self.momentum is None:  # the plain average over all batches so far
+                momentum = 1.0 / self.num_batches_tracked._array.item()
+        of_batch = self.training or (self.running_mean is None and self.running_var is None)
+        kept = not self.training or self.track_running_stats
+        return F.batch_norm(
+            input,
+            self.running_mean if kept else None,
+            self.running_var if kept else None,
+            self.weight,
+            self.bias,
+            of_batch,
+            momentum,
+            self.eps,
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch norm over (N, C) or (N, C, L); see :class:`BatchNorm2d`."""
+
+    axes = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Shift and scale each channel to mean 0 and variance 1 over the batch, then by weights.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels.
+    eps : float
+    momentum : float or None
+        How fast the running statistics follow; None averages over all batches.
+    affine : bool
+        Whether there is a trained weight and bias.
+    track_running_stats : bool
+        Whether to keep running statistics, which evaluation then uses.
+
+    Attributes
+    ----------
+    weight, bias : (num_features,) or None
+    running_mean, running_var : (num_features,) or None
+    num_batches_tracked : int64 or None
+
+    Notes
+    -----
+    Input (N, C, H, W). A frozen layer (:meth:`Module.freeze`) keeps its statistics.
+    """
+
+    axes = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch norm over (N, C, D, H, W); see :class:`BatchNorm2d`."""
+
+    axes = (5,)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch norm of any rank: there is one process here to take statistics of."""
+
+    def _check_input_dim(self, input: Any) -> None:
+        if input.ndim < 2:
+            raise ValueError(f"expected at least 2D input (got {input.ndim}D input)")
+
+
+class _InstanceNorm(_StatisticsNorm):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    def forward(self, input: Any) -> Any:
+        self._check_input_dim(input)
+        single = input.ndim == self.axes[0]
+        if single:
+            input = F.unsqueeze(input, 0)
+        y = F.instance_norm(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            0.0 if self.momentum is None else self.momentum,
+            self.eps,
+        )
+        return F.squeeze(y, 0) if single else y
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Normalise each channel of each sample of (N, C, L) or (C, L) by itself."""
+
+    axes = (2, 3)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Normalise each channel of each sample of (N, C, H, W) or (C, H, W) by itself."""
+
+    axes = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Normalise each channel of each sample of (N, C, D, H, W) or (C, D, H, W) by itself."""
+
+    axes = (4, 5)
+
+
+class GroupNorm(Module):
+    """Normalise each sample over each of `num_groups` groups of channels."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        check_device(device)
+        if num_channels % num_groups:
+            raise ValueError("num_channels must be divisible by num_groups")
+        self.num_groups = num_groups
+        self.num_channels = num_channels
+        self.eps = eps
+        self.affine = affine
+        _affine(self, num_channels, dtype, affine, affine)
+
+    def reset_parameters(self) -> None:
+        """Set weight to 1 and bias to 0."""
+        _reset(self)
+
+    def forward(self, input: Any) -> Any:
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+class LayerNorm(Module):
+    """Normalise over the last axes, of shape `normalized_shape`."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        check_device(device)
+        single = isinstance(normalized_shape, (int, np.integer))
+        self.normalized_shape = (int(normalized_shape),) if single else tuple(normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        _affine(self, self.normalized_shape, dtype, elementwise_affine, elementwise_affine and bias)
+
+    def reset_parameters(self) -> None:
+        """Set weight to 1 and bias to 0."""
+        _reset(self)
+
+    def forward(self, input: Any) -> Any:
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
+
+
+class RMSNorm(Module):
+    """Divide by the root of the mean square over the last axes."""
+
+    weight: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        check_device(device)
+        single = isinstance(normalized_shape, (int, np.integer))
+        self.normalized_shape = (int(normalized_shape),) if single else tuple(normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        ones = np.ones(self.normalized_shape, as_dtype(dtype))
+        self.register_parameter("weight", Parameter(ones) if elementwise_affine else None)
+
+    def forward(self, input: Any) -> Any:
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
+
+
+class LocalResponseNorm(Module):
+    """Divide by a power of the mean square over `size` neighbouring channels."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Any) -> Any:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
