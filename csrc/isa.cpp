@@ -13,11 +13,12 @@ namespace fastconv {
   extern const GemmTable fastconv_gemm_##isa;           \
   extern const PointwiseTable fastconv_pointwise_##isa; \
   extern const WinogradTable fastconv_winograd_##isa;   \
-  extern const DepthwiseTable fastconv_depthwise_##isa;
+  extern const DepthwiseTable fastconv_depthwise_##isa; \
+  extern const PoolTable fastconv_pool_##isa;
 #define FASTCONV_KERNELS(isa, bytes)                                                        \
   Kernels {                                                                                 \
     #isa, bytes, &fastconv_gemm_##isa, &fastconv_pointwise_##isa, &fastconv_winograd_##isa, \
-        &fastconv_depthwise_##isa                                                           \
+        &fastconv_depthwise_##isa, &fastconv_pool_##isa                                     \
   }
 
 #if defined(__x86_64__)

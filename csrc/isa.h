@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "pool_kernels.h"
 
 namespace fastconv {
 
@@ -16,6 +17,7 @@ struct Kernels {
   const PointwiseTable* pointwise;
   const WinogradTable* winograd;
   const DepthwiseTable* depthwise;
+  const PoolTable* pool;
 };
 
 // The tables in use. Never changes after select_isa.

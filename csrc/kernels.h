@@ -195,19 +195,6 @@ struct PointwiseTable {
   PointwiseKernels<double> f64;
 };
 
-// The windows of a pool over one plane (depth, height, width). Window o begins at
-// o * stride - pad_lo and its taps are dil apart; with ceil_mode the last one may hang over the
-// padding.
-struct PoolWindows {
-  int64_t in[3] = {1, 1, 1};
-  int64_t ker[3] = {1, 1, 1};
-  int64_t out[3] = {1, 1, 1};
-  int64_t stride[3] = {1, 1, 1};
-  int64_t dil[3] = {1, 1, 1};
-  int64_t pad_lo[3] = {0, 0, 0};
-  int64_t pad_hi[3] = {0, 0, 0};
-};
-
 // Vertically adjacent taps of one source plane: `taps` of them, a fixed distance apart in the
 // source and in the weights, for every tap column.
 struct TapBand {

@@ -2,7 +2,7 @@
 // leading axes of extent 1.
 #pragma once
 
-#include "kernels.h"
+#include "pool_kernels.h"
 #include "problem.h"
 
 namespace fastconv {

@@ -8,14 +8,6 @@
 namespace fastconv {
 
 template <class T>
-void max_pool(const PoolProblem& p, const T* x, T* y, int64_t* index, int threads) {
-  const int64_t in = p.in_plane(), out = p.out_plane();
-  parallel_for(p.planes(), threads, [&](int64_t i, int) {
-    plain_max(p, x + i * in, y + i * out, index ? index + i * out : nullptr);
-  });
-}
-
-template <class T>
 bool max_pool_backward(const PoolProblem& p, const T* dy, const int64_t* index, T* dx,
                        int threads) {
   const int64_t in = p.in_plane(), out = p.out_plane();
@@ -36,13 +28,6 @@ bool max_pool_backward(const PoolProblem& p, const T* dy, const int64_t* index, 
 }
 
 template <class T>
-void average_pool(const PoolProblem& p, const AverageRule& rule, const T* x, T* y, int threads) {
-  parallel_for(p.planes(), threads, [&](int64_t i, int) {
-    plain_average(p, rule, x + i * p.in_plane(), y + i * p.out_plane());
-  });
-}
-
-template <class T>
 void average_pool_backward(const PoolProblem& p, const AverageRule& rule, const T* dy, T* dx,
                            int threads) {
   parallel_for(p.planes(), threads, [&](int64_t i, int) {
@@ -52,12 +37,13 @@ void average_pool_backward(const PoolProblem& p, const AverageRule& rule, const 
   });
 }
 
-#define FASTCONV_INSTANTIATE(T)                                                              \
-  template void max_pool<T>(const PoolProblem&, const T*, T*, int64_t*, int);                \
-  template bool max_pool_backward<T>(const PoolProblem&, const T*, const int64_t*, T*, int); \
-  template void average_pool<T>(const PoolProblem&, const AverageRule&, const T*, T*, int);  \
-  template void average_pool_backward<T>(const PoolProblem&, const AverageRule&, const T*, T*, int);
-FASTCONV_INSTANTIATE(float)
-FASTCONV_INSTANTIATE(double)
+template bool max_pool_backward<float>(const PoolProblem&, const float*, const int64_t*, float*,
+                                       int);
+template bool max_pool_backward<double>(const PoolProblem&, const double*, const int64_t*, double*,
+                                        int);
+template void average_pool_backward<float>(const PoolProblem&, const AverageRule&, const float*,
+                                           float*, int);
+template void average_pool_backward<double>(const PoolProblem&, const AverageRule&, const double*,
+                                            double*, int);
 
 }  // namespace fastconv

@@ -1,0 +1,116 @@
+// Ranges of lanes and strided selections of lanes.
+#pragma once
+
+#include "vec.h"
+
+namespace fastconv {
+namespace {
+
+// ---- a range of lanes, for loads that touch nothing outside it ----
+
+#if defined(__AVX512F__)
+template <int Bytes>
+struct MaskOf {
+  using Type = __mmask16;
+};
+template <>
+struct MaskOf<8> {
+  using Type = __mmask8;
+};
+template <class T>
+using LaneMask = typename MaskOf<sizeof(T)>::Type;
+#else
+template <class T>
+using LaneMask = Mask<T>;
+#endif
+
+// 0, 1, 2, ... in each lane.
+template <class T>
+FC_INLINE Mask<T> iota() {
+  Mask<T> v;
+  FC_UNROLL for (int i = 0; i < kLanes<T>; ++i) v[i] = i;
+  return v;
+}
+
+// Lanes [lo, hi), 0 <= lo, hi <= kLanes.
+template <class T>
+FC_INLINE LaneMask<T> lanes_between(int lo, int hi) {
+#if defined(__AVX512F__)
+  return static_cast<LaneMask<T>>(((1u << hi) - 1u) & ~((1u << lo) - 1u));
+#else
+  using I = decltype(Mask<T>{}[0] + 0);
+  const Mask<T> at = iota<T>();
+  return (at >= static_cast<I>(lo)) & (at < static_cast<I>(hi));
+#endif
+}
+
+// The chosen lanes of memory, `fill` elsewhere.
+template <class T>
+FC_INLINE Vec<T> load_lanes(const T* p, LaneMask<T> mask, Vec<T> fill) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return reinterpret_cast<Vec<T>>(
+        _mm512_mask_loadu_epi32(reinterpret_cast<__m512i>(fill), mask, p));
+  } else {
+    return reinterpret_cast<Vec<T>>(
+        _mm512_mask_loadu_epi64(reinterpret_cast<__m512i>(fill), mask, p));
+  }
+#elif defined(__AVX2__)
+  Vec<T> v;
+  if constexpr (sizeof(T) == 4) {
+    v = reinterpret_cast<Vec<T>>(
+        _mm256_maskload_epi32(reinterpret_cast<const int*>(p), reinterpret_cast<__m256i>(mask)));
+  } else {
+    v = reinterpret_cast<Vec<T>>(_mm256_maskload_epi64(reinterpret_cast<const long long*>(p),
+                                                       reinterpret_cast<__m256i>(mask)));
+  }
+  return mask ? v : fill;
+#else
+  Vec<T> v = fill;
+  for (int i = 0; i < kLanes<T>; ++i) {
+    if (mask[i]) v[i] = p[i];
+  }
+  return v;
+#endif
+}
+
+// ---- every S-th lane of S vectors ----
+
+template <int... I>
+struct Ints {};
+template <int N, int... I>
+struct Count : Count<N - 1, N - 1, I...> {};
+template <int... I>
+struct Count<0, I...> {
+  using Type = Ints<I...>;
+};
+
+// Lane i of the result is lane i * S of the parts one after the other; parts 0 .. P are in place
+// after step P.
+template <int S, int P, int L>
+constexpr int source_lane(int i) {
+  const int part = i * S / L;
+  if (P == 1 && part == 0) return i * S;
+  return part == P ? L + i * S % L : i;
+}
+
+template <int S, int P, class V, int... I>
+FC_INLINE V merge_part(V so_far, V part, Ints<I...>) {
+  return __builtin_shufflevector(so_far, part, source_lane<S, P, sizeof...(I)>(I)...);
+}
+
+template <int S, class V>
+FC_INLINE V every(const V* v) {
+  using Lanes = typename Count<sizeof(V) / sizeof((*v)[0])>::Type;
+  if constexpr (S == 1) {
+    return v[0];
+  } else {
+    V r = merge_part<S, 1>(v[0], v[1], Lanes{});
+    if constexpr (S > 2) r = merge_part<S, 2>(r, v[2], Lanes{});
+    if constexpr (S > 3) r = merge_part<S, 3>(r, v[3], Lanes{});
+    return r;
+  }
+}
+
+}  // namespace
+}  // namespace fastconv

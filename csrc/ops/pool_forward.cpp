@@ -1,0 +1,212 @@
+// Forward pools by two passes over blocks: windows along the rows into scratch, then the rows of
+// each window across.
+#include "memory.h"
+#include "parallel.h"
+#include "pool_blocks.h"
+
+namespace fastconv {
+namespace {
+
+template <class T>
+class Forward {
+ public:
+  Forward(const PoolProblem& p, const T* x, T* y, int64_t* index, const Divisors<T>* divisors,
+          int threads)
+      : p_(p),
+        kernels_(of_type<T>(*kernels().pool)),
+        x_(x),
+        y_(y),
+        index_(index),
+        divisors_(divisors),
+        blocks_(p, (index ? 2 : 1) * sizeof(T), kernels_.lanes, threads),
+        values_(static_cast<size_t>(blocks_.scratch_rows() * blocks_.pitch() + kernels_.lanes)),
+        taps_(static_cast<size_t>(std::min(p.ker[0], p.in[0]) * std::min(p.ker[1], p.in[1]))),
+        // A width of one tap needs no pass of its own.
+        in_place_(!index && p.ker[2] == 1 && p.stride[2] == 1 && p.pad_lo[2] + p.pad_hi[2] == 0),
+        per_thread_(Carver::bytes<T>(values_) * (index ? 2 : 1) + Carver::bytes<ptrdiff_t>(taps_)),
+        scratch_(per_thread_ * static_cast<size_t>(threads)) {
+    if (!index) return;
+    first_.resize(static_cast<size_t>(p.out[2] + kernels_.lanes), -1);
+    for (int64_t q = 0; q < p.out[2]; ++q) {
+      const Taps t = taps_within(p, 2, q, p.in[2]);
+      if (t.first < t.last) {
+        first_[static_cast<size_t>(q)] = static_cast<Position<T>>(t.at + t.first * p.dil[2]);
+      }
+    }
+  }
+
+  void run(int threads) const {
+    parallel_for(blocks_.count(), threads, [&](int64_t i, int thread) {
+      Carver carver(scratch_.data() + static_cast<size_t>(thread) * per_thread_);
+      T* values = carver.take<T>(values_);
+      auto* at = index_ ? carver.take<Position<T>>(values_) : nullptr;
+      auto* offsets = carver.take<ptrdiff_t>(taps_);
+      const PoolBlock b = blocks_.block(i);
+      if (!in_place_) rows(b, values, at);
+      stacks(b, values, at, offsets);
+    });
+  }
+
+ private:
+  static int64_t height(const PoolBlock& b) { return b.h1 - b.h0; }
+
+  void rows(const PoolBlock& b, T* values, Position<T>* at) const {
+    PoolRows<T> g{};
+    g.src_pitch = g.len = p_.in[2];
+    g.taps = p_.ker[2];
+    g.stride = p_.stride[2];
+    g.dil = p_.dil[2];
+    g.first = b.q0 * g.stride - p_.pad_lo[2];
+    g.out = b.q1 - b.q0;
+    g.dst_pitch = blocks_.pitch();
+    // Slices of the depth follow each other where they are whole.
+    const bool whole = height(b) == p_.in[1];
+    const int64_t pieces = whole ? 1 : b.planes * (b.d1 - b.d0);
+    g.rows = whole ? b.planes * b.rows_per_plane() : height(b);
+    if (blocks_.flat()) {
+      g.len *= g.rows;
+      g.out *= g.rows;
+      g.rows = 1;
+    }
+    const int64_t slice = p_.in[1] * p_.in[2];
+    const T* src = x_ + b.plane * p_.in_plane() + b.d0 * slice + b.h0 * p_.in[2];
+    for (int64_t i = 0; i < pieces; ++i) {
+      g.src = src + i * slice;
+      g.dst = values + i * height(b) * g.dst_pitch;
+      if (at) {
+        g.at = at + i * height(b) * g.dst_pitch;
+        g.origin = static_cast<Position<T>>(i * slice);
+        kernels_.max_rows_at(g);
+      } else if (divisors_) {
+        kernels_.sum_rows(g);
+      } else {
+        kernels_.max_rows(g);
+      }
+    }
+  }
+
+  void stacks(const PoolBlock& b, const T* values, const Position<T>* at,
+              ptrdiff_t* offsets) const {
+    PoolStack<T> g{};
+    const int64_t pitch = in_place_ ? p_.in[2] : blocks_.pitch();
+    const int64_t slice = pitch * (in_place_ ? p_.in[1] : height(b));
+    g.offsets = offsets;
+    g.out = b.q1 - b.q0;
+    g.dst_pitch = p_.out[2];
+    g.spill = !in_place_ && g.out == p_.out[2];
+    g.step = p_.stride[1] * pitch;
+    g.first = at ? first_.data() + b.q0 : nullptr;
+    g.first_row_step = static_cast<Position<T>>(p_.stride[1] * p_.in[2]);
+    const T* end = y_ + (b.plane + b.planes - 1) * p_.out_plane() +
+                   ((b.z1 - 1) * p_.out[1] + b.p1) * p_.out[2];
+    // Planes without padding between their rows are one tall plane.
+    const bool tall = p_.in[0] == 1 && b.planes > 1 && p_.pad_lo[1] == 0 &&
+                      p_.in[1] == p_.out[1] * p_.stride[1] &&
+                      (p_.ker[1] - 1) * p_.dil[1] < p_.stride[1] && !at;
+    for (int64_t i = 0; i < (tall ? 1 : b.planes); ++i) {
+      const T* src = in_place_ ? x_ + (b.plane + i) * p_.in_plane() + b.q0
+                               : values + i * b.rows_per_plane() * pitch;
+      const int64_t d0 = in_place_ ? 0 : b.d0, h0 = in_place_ ? 0 : b.h0;
+      const Position<T>* src_at = at ? at + (src - values) : nullptr;
+      // Positions count from the block's first element; they are wanted from the plane's.
+      g.base = static_cast<Position<T>>((b.d0 * p_.in[1] + b.h0) * p_.in[2] - i * p_.in_plane());
+      for (int64_t z = b.z0; z < b.z1; ++z) {
+        const Taps dt = taps_within(p_, 0, z, p_.in[0]);
+        for (int64_t p = b.p0; p < b.p1; p += g.rows) {
+          const Taps ht = taps_within(p_, 1, p, p_.in[1]);
+          g.rows = tall ? b.planes * p_.out[1] : alike(ht, p, b.p1);
+          const int64_t d = dt.at + dt.first * p_.dil[0], h = ht.at + ht.first * p_.dil[1];
+          g.taps = 0;
+          for (int64_t t = 0; t < dt.last - dt.first; ++t) {
+            for (int64_t r = 0; r < ht.last - ht.first; ++r) {
+              offsets[g.taps++] = t * p_.dil[0] * slice + r * p_.dil[1] * pitch;
+            }
+          }
+          const int64_t to =
+              (b.plane + i) * p_.out_plane() + (z * p_.out[1] + p) * p_.out[2] + b.q0;
+          g.src = src + (d - d0) * slice + (h - h0) * pitch;
+          g.src_at = at ? src_at + (g.src - src) : nullptr;
+          g.first_row = static_cast<Position<T>>((d * p_.in[1] + h) * p_.in[2]);
+          g.dst = y_ + to;
+          g.index = index_ ? index_ + to : nullptr;
+          g.room = end - g.dst;
+          stack(g, z, p, b.q0);
+        }
+      }
+    }
+  }
+
+  // How many windows from p on meet the same taps as p does: all of them, where none is padding.
+  int64_t alike(const Taps& ht, int64_t p, int64_t p1) const {
+    if (ht.first != 0 || ht.last != p_.ker[1]) return 1;
+    const int64_t span = (p_.ker[1] - 1) * p_.dil[1] + 1;
+    const int64_t last = (p_.in[1] - span + p_.pad_lo[1]) / p_.stride[1];
+    return std::min(p1, last + 1) - p;
+  }
+
+  void stack(PoolStack<T>& g, int64_t z, int64_t p, int64_t q0) const {
+    if (g.taps == 0) {  // in the padding altogether
+      for (ptrdiff_t r = 0; r < g.rows; ++r) {
+        const T nothing = divisors_ ? T(0) : -std::numeric_limits<T>::infinity();
+        std::fill_n(g.dst + r * g.dst_pitch, g.out, nothing);
+        if (index_) std::fill_n(g.index + r * g.dst_pitch, g.out, -1);
+      }
+    } else if (divisors_) {
+      g.div = divisors_->row(z, p) + q0;
+      g.inv = g.div + divisors_->step();
+      kernels_.average_stack(g);
+    } else if (index_) {
+      kernels_.max_stack_at(g);
+    } else {
+      kernels_.max_stack(g);
+    }
+  }
+
+  const PoolProblem& p_;
+  const PoolKernels<T>& kernels_;
+  const T* x_;
+  T* y_;
+  int64_t* index_;
+  const Divisors<T>* divisors_;
+  PoolBlocks blocks_;
+  size_t values_, taps_;
+  bool in_place_;
+  size_t per_thread_;
+  Scratch scratch_;
+  std::vector<Position<T>> first_;  // column of each window's first element, -1 if it has none
+};
+
+}  // namespace
+
+template <class T>
+void max_pool(const PoolProblem& p, const T* x, T* y, int64_t* index, int threads) {
+  if (has_passes(p)) {
+    if (p.planes() > 0) Forward<T>(p, x, y, index, nullptr, threads).run(threads);
+    return;
+  }
+  const int64_t in = p.in_plane(), out = p.out_plane();
+  parallel_for(p.planes(), threads, [&](int64_t i, int) {
+    plain_max(p, x + i * in, y + i * out, index ? index + i * out : nullptr);
+  });
+}
+
+template <class T>
+void average_pool(const PoolProblem& p, const AverageRule& rule, const T* x, T* y, int threads) {
+  if (has_passes(p)) {
+    const Divisors<T> divisors(p, rule, of_type<T>(*kernels().pool).lanes);
+    if (p.planes() > 0) Forward<T>(p, x, y, nullptr, &divisors, threads).run(threads);
+    return;
+  }
+  parallel_for(p.planes(), threads, [&](int64_t i, int) {
+    plain_average(p, rule, x + i * p.in_plane(), y + i * p.out_plane());
+  });
+}
+
+template void max_pool<float>(const PoolProblem&, const float*, float*, int64_t*, int);
+template void max_pool<double>(const PoolProblem&, const double*, double*, int64_t*, int);
+template void average_pool<float>(const PoolProblem&, const AverageRule&, const float*, float*,
+                                  int);
+template void average_pool<double>(const PoolProblem&, const AverageRule&, const double*, double*,
+                                   int);
+
+}  // namespace fastconv
