@@ -1,0 +1,39 @@
+"""Data sets, the loader that batches them, and transforms for augmentation."""
+
+from . import transforms
+from .cifar import CIFAR10
+from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
+from .digits import Digits, load_digits
+from .folder import ImageFolder
+from .loader import DataLoader, default_collate
+from .mnist import MNIST
+from .sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+
+__all__ = [
+    "CIFAR10",
+    "MNIST",
+    "BatchSampler",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "Digits",
+    "ImageFolder",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "Subset",
+    "SubsetRandomSampler",
+    "TensorDataset",
+    "WeightedRandomSampler",
+    "default_collate",
+    "load_digits",
+    "random_split",
+    "transforms",
+]

@@ -1,0 +1,104 @@
+"""Files of weights: ``.safetensors`` and ``.npz`` both ways, PyTorch's ``.pth`` for reading.
+
+A file is data from strangers.  Headers, counts and sizes are checked against the bytes that are
+there before memory is allocated, nothing in a file is executed, and a file is written whole or not
+at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import npz, pth, safetensors
+from .limits import fail
+
+__all__ = ["load_metadata", "load_weights", "save_weights"]
+
+_READABLE = (".safetensors", ".npz", ".pth", ".pt")
+_WRITABLE = (".safetensors", ".npz")
+
+
+def _suffix(name: str, path: str | os.PathLike[str], known: tuple[str, ...]) -> Path:
+    path = Path(path)
+    if path.suffix not in known:
+        raise ValueError(f"{name}: {path}: the file's suffix must be one of {', '.join(known)}")
+    return path
+
+
+def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Read a file of weights into arrays by name.
+
+    Parameters
+    ----------
+    path : path
+        A ``.safetensors`` or ``.npz`` file, or PyTorch's ``.pth`` with a state dictionary.
+
+    Returns
+    -------
+    dict of str to ndarray
+        What ``Module.load_state_dict`` takes; bfloat16 comes as float32.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, hostile, or of another format; nothing in it is executed.
+    OSError
+        If it cannot be opened.
+    """
+    path = _suffix("load_weights", path, _READABLE)
+    if path.suffix == ".safetensors":
+        return safetensors.read(path)[0]
+    if path.suffix == ".npz":
+        return npz.read(path)
+    return pth.read(path)
+
+
+def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata that `save_weights` stored in a ``.safetensors`` or ``.npz`` file."""
+    path = _suffix("load_metadata", path, _READABLE)
+    if path.suffix == ".safetensors":
+        return safetensors.read_header(path)[1]
+    if path.suffix != ".npz":
+        return {}
+    try:
+        metadata = json.loads(npz.read_metadata(path))
+    except ValueError as error:
+        raise fail(path, f"unreadable metadata ({error})") from None
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise fail(path, "metadata must map names to strings")
+    return metadata
+
+
+def save_weights(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, Any],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write tensors or arrays to a ``.safetensors`` or ``.npz`` file, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is another.
+    TypeError
+        If something is not an array of numbers.
+    """
+    path = _suffix("save_weights", path, _WRITABLE)
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, value in tensors.items():
+        array = getattr(value, "data", None) if not isinstance(value, np.ndarray) else value
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"save_weights: {name!r} is no array but {type(value).__name__}")
+        arrays[name] = array
+    if path.suffix == ".safetensors":
+        safetensors.write(path, arrays, metadata)
+    else:
+        text = None if metadata is None else json.dumps(dict(metadata)).encode()
+        npz.write(path, arrays, text)
