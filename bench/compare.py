@@ -14,8 +14,6 @@ the numbers are made.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +22,7 @@ from pathlib import Path
 import layers
 import peers
 import report
-from peak import peak_flops, processor
+from page import machine, markdown
 from problems import Problem, parse
 from report import Row
 from timing import WARM_SECONDS, Call, measure
@@ -107,50 +105,6 @@ def run(args: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def machine(peak: float) -> dict[str, object]:
-    """What the numbers were measured on."""
-    versions = {}
-    for name in ("fastconv", "numpy", "torch", "onnxruntime", "openvino"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {
-        "processor": processor(), "system": platform.system(), "python": platform.python_version(),
-        "peak": peak, "versions": versions,
-    }  # fmt: skip
-
-
-def markdown(about: dict[str, object], rows: list[Row]) -> str:
-    """The report as it stands in RESULTS.md."""
-    peak = float(about["peak"])  # type: ignore[arg-type]
-    versions = ", ".join(f"{n} {v}" for n, v in about["versions"].items())  # type: ignore[attr-defined]
-    parts = [
-        "# Results\n",
-        "fastconv beside its peers: NumPy arrays in, NumPy arrays out, interleaved in one process, "
-        "medians. A ratio says how many times faster than the fastest peer of the same run: with "
-        "raw weights, and with a plan. How it is measured: [README](README.md).\n",
-        f"{about['processor']}, {about['system']}, Python {about['python']}; {versions}. "
-        f"FMA peak of one core {peak / 1e9:.0f} GFLOP/s (float32).\n",
-    ]
-    for title, group in report.sections(rows).items():
-        by_algorithm = "auto" in group[0].seconds
-        table = report.algorithm_table(group) if by_algorithm else report.layer_table(group, peak)
-        if by_algorithm:
-            summary = f"`auto` is within 5 % of the best row on {report.near_best(group):.0%}.\n"
-        else:
-            summary = report.as_markdown(report.family_table(group)) + "\n"
-        parts += [f"## {title}\n", summary, "<details><summary>Every layer</summary>\n"]
-        parts += [report.as_markdown(table) + "\n", "</details>\n"]
-    for title, table in (
-        ("Two threads against one", report.scaling_table(rows)),
-        ("Backward against forward", report.backward_table(rows)),
-    ):
-        if len(table) > 1:
-            parts += [f"## {title}\n", report.as_markdown(table) + "\n"]
-    return "\n".join(parts)
-
-
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -192,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
         print("\n" + title + "\n" + report.as_text(table(group)))
     if args.algorithms:
         print(f"\nauto within 5 % of the best row: {report.near_best(rows):.0%} of the layers")
-    about = machine(peak_flops())
+    about = machine()
     if args.json:
         rows = report.save(args.json, about, rows)
     if args.markdown:

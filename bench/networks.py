@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import warnings
 from pathlib import Path
 
@@ -24,6 +23,8 @@ import torch
 
 import peers
 import report
+from page import machine
+from report import Row
 from timing import WARM_SECONDS, Call, measure
 from zoo import NETWORKS, build
 
@@ -146,15 +147,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=5.0, help="time for each network")
     parser.add_argument("--peers", nargs="+", help=f"only these of {', '.join(peers.PEERS)}")
-    parser.add_argument("--json", type=Path, help="keep the rows in this file")
+    parser.add_argument("--json", type=Path, help="add the rows to this file")
     args = parser.parse_args(argv)
     wanted = list(peers.available(args.peers, args.threads))
     names = args.network or list(TRAINING if args.train else NETWORKS)
 
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
-    header = ["network", "batch", "threads", "ms", "best peer", "ratio"]
-    table, ratios = [], []
+    rows = []
     for name in names:
         shape, classes = NETWORKS[name]
         batch, size = TRAINING.get(name, (8, 64)) if args.train else (1, shape[-1])
@@ -167,22 +167,15 @@ def main(argv: list[str] | None = None) -> None:
         check(name, calls)
         warm = WARM_SECONDS if args.threads > 1 else 0.0
         seconds = measure(calls, args.rounds, args.seconds, warm)
-        line = {"network": name, "batch": str(batch), "threads": str(args.threads)}
-        line |= {contestant: f"{s * 1e3:.4g}" for contestant, s in seconds.items()}
-        others = {n: s for n, s in seconds.items() if n != "fastconv"}
-        if others and "fastconv" in seconds:
-            best = min(others, key=others.__getitem__)
-            ratios.append(others[best] / seconds["fastconv"])
-            line |= {"ms": line["fastconv"], "best peer": best, "ratio": f"{ratios[-1]:.2f}x"}
-        table.append(line)
-        print("  ".join(f"{key} {value}" for key, value in line.items()), flush=True)
-    columns = [*header, *(n for n in peers.PEERS if n != "fastconv" and any(n in t for t in table))]
-    text = [columns, *([line.get(column, "") for column in columns] for line in table)]
-    print("\n" + report.as_markdown(text))
-    if ratios:
-        print(f"\ngeometric mean {report.geometric_mean(ratios):.2f}x, worst {min(ratios):.2f}x")
+        what = f"{batch} x 3 x {size} x {size}"
+        direction = "training step" if args.train else "inference"
+        rows.append(Row(direction, args.threads, "named", "networks", name, what, seconds))
+        times = "  ".join(f"{contestant} {s * 1e3:.4g}" for contestant, s in seconds.items())
+        ratio = rows[-1].ratio("fastconv")
+        print(f"{name:16} {f'{ratio:5.2f}x' if ratio else '':8}{times} ms", flush=True)
+    print("\n" + report.as_text(report.family_table(rows)))
     if args.json:
-        args.json.write_text(json.dumps(table, indent=1) + "\n")
+        report.save(args.json, machine(), rows)
 
 
 if __name__ == "__main__":

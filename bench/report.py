@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from peers import OURS
-from problems import parse
+from problems import Problem, parse
 
 # What the project asks of each family against the best peer: (raw weights, plan).
 TARGETS = {
@@ -26,16 +26,17 @@ TARGETS = {
         "simplecnn b64": (2.8, 2.8), "depthwise": (3.5, 3.5), "grouped": (10, 10),
         "pool": (2.5, 2.5),
     },
+    "training step": {"networks": (2.0, 2.0)},
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Row:
-    """One layer in one direction: the median seconds of every contestant."""
+    """One layer (or network) in one direction: the median seconds of every contestant."""
 
     direction: str
     threads: int
-    sizes: str  # "named" or "other"
+    sizes: str  # "named", "other" or "given"
     family: str
     label: str
     problem: str
@@ -51,6 +52,11 @@ class Row:
         peers = {n: s for n, s in self.seconds.items() if n.split(":")[0] not in OURS}
         return min(peers, key=peers.__getitem__) if peers else None
 
+    @property
+    def layer(self) -> Problem | None:
+        """The problem of a layer; None for a whole network."""
+        return None if self.family == "networks" else parse(self.problem)
+
     def ratio(self, ours: str) -> float | None:
         """How many times faster than the best peer we are."""
         if ours not in self.seconds or self.best_peer is None:
@@ -59,7 +65,9 @@ class Row:
 
     def rate(self, name: str) -> float:
         """GFLOP/s of a convolution, counted as a direct one; GB/s of a pool."""
-        problem = parse(self.problem)
+        problem = self.layer
+        if problem is None:
+            return math.nan
         work = problem.flops if problem.op == "conv" else problem.bytes
         passes = 2 if problem.op == "conv" and self.direction == "backward" else 1
         return passes * work / self.seconds[name] / 1e9
@@ -77,16 +85,16 @@ def layer_table(rows: Sequence[Row], peak: float | None = None) -> list[list[str
     table = [["layer", "problem", *ours, *peers]]
     for row in rows:
         line = [row.label, row.problem]
+        cells = ["", "", ""]
         if "fastconv" in row.seconds:
-            rate = row.rate("fastconv")
-            problem = parse(row.problem)
-            share = ""
-            if peak and problem.op == "conv":  # the peak is of float32; float64 reaches half of it
-                width = 4 / np.dtype(problem.dtype).itemsize
-                share = f"{100 * rate * 1e9 / (peak * width * row.threads):.0f}"
-            line += [_ms(row.seconds["fastconv"]), f"{rate:.1f}", share]
-        else:
-            line += ["", "", ""]
+            cells[0] = _ms(row.seconds["fastconv"])
+            if row.layer is not None:
+                rate = row.rate("fastconv")
+                cells[1] = f"{rate:.1f}"
+                if peak and row.layer.op == "conv":  # of float32; float64 reaches half of it
+                    width = 4 / np.dtype(row.layer.dtype).itemsize
+                    cells[2] = f"{100 * rate * 1e9 / (peak * width * row.threads):.0f}"
+        line += cells
         line += [row.best_peer or "", _times(row.ratio("fastconv")), _times(row.ratio("plan"))]
         table.append(line + [_ms(row.seconds[n]) if n in row.seconds else "" for n in peers])
     return table
@@ -145,11 +153,13 @@ def sections(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Rows grouped into the tables of a report, by title."""
     found: dict[str, list[Row]] = {}
     for row in rows:
-        problem = parse(row.problem)
-        what = "convolution" if problem.op == "conv" else "pools"
         count = "one thread" if row.threads == 1 else f"{row.threads} threads"
-        double = ", float64" if problem.dtype == "float64" else ""
-        title = f"{row.sizes.capitalize()} sizes: {what}, {row.direction}, {count}{double}"
+        what, double = "Whole networks", ""
+        if row.layer is not None:
+            what = f"{row.sizes.capitalize()} sizes: "
+            what += "convolution" if row.layer.op == "conv" else "pools"
+            double = ", float64" if row.layer.dtype == "float64" else ""
+        title = f"{what}, {row.direction}, {count}{double}"
         found.setdefault(title, []).append(row)
     return found
 

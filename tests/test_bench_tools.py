@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import layers
 import plot
 import report
+import results
 from problems import parse
 from report import Row
 from timing import measure
@@ -163,6 +166,43 @@ def test_sections_and_scaling():
     assert line == [forward, "2", "1.41x", "1.00x", "two", "1", "2.00x"]
     _, line = report.backward_table(rows)
     assert line == ["Named sizes: convolution, one thread", "1", "2.50x", "2.50x", "one"]
+
+
+def test_a_network_is_a_row_without_a_layer():
+    row = Row(
+        "training step", 2, "named", "networks", "VGG-16", "1 x 3", {"fastconv": 1, "torch": 3}
+    )
+    assert list(report.sections([row])) == ["Whole networks, training step, 2 threads"]
+    assert report.layer_table([row], 1e9)[1][:8] == [
+        "VGG-16",
+        "1 x 3",
+        "1000",
+        "",
+        "",
+        "torch",
+        "3.00x",
+        "",
+    ]
+    assert report.family_table([row])[1][6] == "2x"
+
+
+def test_results_page_from_kept_rows(tmp_path):
+    about = {
+        "processor": "P",
+        "system": "S",
+        "python": "3",
+        "peak": 1e9,
+        "versions": {"numpy": "2"},
+    }
+    rows = [_row("one", fastconv=1.0, torch=2.0), _row("two", auto=1.0, im2col=1.0)]
+    rows[1] = replace(rows[1], direction="forward by algorithm")
+    report.save(tmp_path / "rows.json", about, rows)
+    files = ["--rows", str(tmp_path / "rows.json"), "--page", str(tmp_path / "R.md")]
+    results.main([*files, "--steps"])
+    page = (tmp_path / "R.md").read_text()
+    assert "P, S, Python 3; numpy 2. FMA peak of one core 1 GFLOP/s" in page
+    assert "| 3x3 | 1 | 2.00x | 2.00x |" in page
+    assert "within 5 % of the best row on 100%" in page
 
 
 def test_json_rows_replace_those_of_the_same_layer(tmp_path):
