@@ -161,6 +161,19 @@ def test_special_inputs_reach_just_the_windows_that_hold_them(algorithm: str, va
         np.testing.assert_array_equal(y[special], expected[special].astype("f4"))
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_large_numbers_do_not_overflow_on_the_way(algorithm: str) -> None:
+    """Sums near the largest float32 are finite on every path if they are on one."""
+    x, w = normals((1, 16, 13, 14)) * np.float32(1e37), normals((16, 16, 3, 3), seed=1)
+    x[0, 0, 6, 7] = 3e38
+    w *= np.float32(0.02)
+    y = conv_by(algorithm, x, w, padding=1)
+    if y is not None:
+        expected = reference.conv(x, w, padding=1)
+        assert np.isfinite(y).all()
+        np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu", "hardswish", "silu", "gelu"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_activations_keep_nan(activation: str, dtype: str) -> None:

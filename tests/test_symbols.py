@@ -57,6 +57,17 @@ def test_no_object_calls_what_must_not_be_in_a_kernel() -> None:
         assert not foreign, (path.name, foreign)
 
 
+@needs_objects
+def test_the_baseline_has_no_instruction_beyond_the_baseline() -> None:
+    """Nothing in the baseline kernels, or in what is compiled once, uses a wide register."""
+    once = list(BUILD.glob("**/_core.dir/**/*.o"))
+    for path in once + [p for p in OBJECTS if "_baseline" in str(p)]:
+        code = "\n".join(tool("objdump", "-d", "--no-show-raw-insn", path))
+        assert "%ymm" not in code, path
+        assert "%zmm" not in code, path
+        assert "vfmadd" not in code, path
+
+
 @pytest.mark.skipif(not shutil.which("nm"), reason="needs binutils")
 def test_the_extension_exports_its_initialiser_alone_and_keeps_subnormals() -> None:
     assert EXTENSIONS
