@@ -22,7 +22,7 @@ class TensorData(np.ndarray[Any, Any]):
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         return array[()] if return_scalar else np.asarray(array)
 
-    def fill_(self, value: float) -> TensorData:
+    def fill_(self, value: Any) -> TensorData:
         """Set all elements to `value`."""
         self[...] = raw(value)
         return self
@@ -46,23 +46,19 @@ class TensorData(np.ndarray[Any, Any]):
 
     def add_(self, other: Any, *, alpha: float = 1) -> TensorData:
         """Add ``alpha * other``."""
-        self += np.asarray(raw(other)) * alpha
-        return self
+        return self.fill_(np.asarray(self) + np.asarray(raw(other)) * alpha)
 
     def mul_(self, other: Any) -> TensorData:
         """Multiply by `other`."""
-        self *= raw(other)
-        return self
+        return self.fill_(np.asarray(self) * raw(other))
 
     def div_(self, other: Any) -> TensorData:
         """Divide by `other`."""
-        self /= raw(other)
-        return self
+        return self.fill_(np.asarray(self) / raw(other))
 
     def clamp_(self, min: Any = None, max: Any = None) -> TensorData:
         """Limit to ``[min, max]``."""
-        np.clip(self, min, max, out=self)
-        return self
+        return self.fill_(np.clip(np.asarray(self), min, max))
 
     def clone(self) -> Any:
         """A copy."""

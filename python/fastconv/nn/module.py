@@ -73,13 +73,13 @@ class Module:
             kind = "module" if isinstance(value, Module) else "parameter"
             raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
         if isinstance(value, Parameter):
-            self._forget(name)
+            self._forget(name, self._parameters)
             self.register_parameter(name, value)
         elif isinstance(value, Module):
-            self._forget(name)
+            self._forget(name, self._modules)
             self._modules[name] = value
         elif isinstance(value, Buffer):
-            self._forget(name)
+            self._forget(name, self._buffers)
             self.register_buffer(name, value, value.persistent)
         elif name in own.get("_parameters", ()):
             if value is not None:
@@ -105,11 +105,11 @@ class Module:
         else:
             super().__setattr__(name, value)
 
-    def _forget(self, name: str) -> None:
-        """Free `name` for a registration."""
+    def _forget(self, name: str, kept: Mapping[str, Any]) -> None:
+        """Free `name` everywhere but in `kept`, where its place in the order shall stay."""
         for registered in (self.__dict__, self._parameters, self._buffers, self._modules):
-            registered.pop(name, None)
-        self._transient.discard(name)
+            if registered is not kept:
+                registered.pop(name, None)
 
     def __getattr__(self, name: str) -> Any:
         # Called only where the usual look-up finds nothing.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional as F
+from ._settings import per_axis
 from .module import Module
 
 __all__ = [
@@ -253,9 +254,9 @@ class _MaxUnpool(Module):
 
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
         super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
+        self.kernel_size = per_axis(kernel_size, self.rank)
+        self.stride = self.kernel_size if stride is None else per_axis(stride, self.rank)
+        self.padding = per_axis(padding, self.rank)
 
     def forward(self, input: Any, indices: Any, output_size: Any = None) -> Any:
         unpool = (F.max_unpool1d, F.max_unpool2d, F.max_unpool3d)[self.rank - 1]

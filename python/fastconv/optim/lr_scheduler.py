@@ -43,7 +43,7 @@ class LRScheduler:
         self.optimizer = optimizer
         for group in optimizer.param_groups:
             if last_epoch == -1:
-                group["initial_lr"] = group["lr"]
+                group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
                 raise KeyError("param 'initial_lr' is not specified in a group when resuming")
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
@@ -62,7 +62,11 @@ class LRScheduler:
     def step(self, epoch: Any = None) -> None:
         """Go on by one epoch (or to `epoch`) and set the rates."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        self._set(self.get_lr())
+        self._set(self.get_lr() if epoch is None else self._rates_at_once())
+
+    def _rates_at_once(self) -> list[float]:
+        """The rates at ``self.last_epoch`` without going through the epochs before, where known."""
+        return self.get_lr()
 
     def _set(self, rates: Sequence[float]) -> None:
         for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
@@ -133,6 +137,9 @@ class StepLR(LRScheduler):
             return self._rates
         return [lr * self.gamma for lr in self._rates]
 
+    def _rates_at_once(self) -> list[float]:
+        return self._scaled(self.gamma ** (self.last_epoch // self.step_size))
+
 
 class MultiStepLR(LRScheduler):
     """Times `gamma` at each of `milestones`."""
@@ -151,6 +158,10 @@ class MultiStepLR(LRScheduler):
     def get_lr(self) -> list[float]:
         return [lr * self.gamma ** self.milestones[self.last_epoch] for lr in self._rates]
 
+    def _rates_at_once(self) -> list[float]:
+        passed = sum(m <= self.last_epoch for m in self.milestones.elements())
+        return self._scaled(self.gamma**passed)
+
 
 class ExponentialLR(LRScheduler):
     """Times `gamma` every epoch."""
@@ -161,6 +172,9 @@ class ExponentialLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         return self._rates if self.last_epoch == 0 else [lr * self.gamma for lr in self._rates]
+
+    def _rates_at_once(self) -> list[float]:
+        return self._scaled(self.gamma**self.last_epoch)
 
 
 class ConstantLR(LRScheduler):
@@ -183,6 +197,9 @@ class ConstantLR(LRScheduler):
         if self.last_epoch == self.total_iters:
             return [lr / self.factor for lr in self._rates]
         return self._rates
+
+    def _rates_at_once(self) -> list[float]:
+        return self._scaled(self.factor if self.last_epoch < self.total_iters else 1.0)
 
 
 class LinearLR(LRScheduler):
@@ -213,6 +230,9 @@ class LinearLR(LRScheduler):
             return [lr * self.start_factor for lr in self._rates]
         ratio = self._factor(self.last_epoch) / self._factor(self.last_epoch - 1)
         return [lr * ratio for lr in self._rates]
+
+    def _rates_at_once(self) -> list[float]:
+        return self._scaled(self._factor(self.last_epoch))
 
 
 class PolynomialLR(LRScheduler):
@@ -256,6 +276,10 @@ class CosineAnnealingLR(LRScheduler):
             ]
         ratio = (1 + math.cos(math.pi * t / top)) / (1 + math.cos(math.pi * (t - 1) / top))
         return [ratio * (lr - low) + low for lr in self._rates]
+
+    def _rates_at_once(self) -> list[float]:
+        share = (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
+        return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
