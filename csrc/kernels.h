@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "contracts/rows.h"
+
 // The name under which kernels/<family>.cpp exports its table for the instruction set it is
 // compiled for, e.g. fastconv_gemm_avx2.
 #define FASTCONV_JOIN2(family, isa) fastconv_##family##_##isa
@@ -179,20 +181,6 @@ struct WinogradKernels {
 struct WinogradTable {
   WinogradKernels<float> f32;
   WinogradKernels<double> f64;
-};
-
-// Rows of n elements; x and y may be the same.
-template <class T>
-struct PointwiseKernels {
-  void (*leaky_relu)(const T* x, T* y, ptrdiff_t n, T slope);
-  void (*hardswish)(const T* x, T* y, ptrdiff_t n);
-  void (*silu)(const T* x, T* y, ptrdiff_t n);
-  void (*gelu)(const T* x, T* y, ptrdiff_t n);
-};
-
-struct PointwiseTable {
-  PointwiseKernels<float> f32;
-  PointwiseKernels<double> f64;
 };
 
 // Vertically adjacent taps of one source plane: `taps` of them, a fixed distance apart in the

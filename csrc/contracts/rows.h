@@ -1,0 +1,73 @@
+// Kernels that work on rows of n elements: activations, normalisations, softmax, optimiser steps.
+#pragma once
+
+#include <cstddef>
+
+namespace fastconv {
+
+// An elementwise function and its derivative; a and b are its parameters.
+template <class T>
+struct UnaryKernel {
+  const char* name;
+  void (*forward)(const T* x, T* y, ptrdiff_t n, T a, T b);               // y may be x
+  void (*backward)(const T* g, const T* x, T* dx, ptrdiff_t n, T a, T b);  // dx may be g or x
+};
+
+constexpr int kUnaryCount = 13;
+
+template <class T>
+struct PointwiseKernels {
+  UnaryKernel<T> unary[kUnaryCount];
+};
+
+struct PointwiseTable {
+  PointwiseKernels<float> f32;
+  PointwiseKernels<double> f64;
+};
+
+// Rows of n elements under the normalisations and the softmax (norm.h says what each computes).
+template <class T>
+struct NormKernels {
+  T (*squares)(const T* x, ptrdiff_t n, T mean);
+  void (*dots)(const T* g, const T* x, ptrdiff_t n, T mean, T* out);
+  void (*affine)(const T* x, const T* residual, T* y, ptrdiff_t n, T scale, T shift, T lo, T hi);
+  void (*affine2)(const T* g, const T* x, T* dx, ptrdiff_t n, T a, T b, T c);
+  void (*normalize)(const T* x, const T* w, const T* b, T* y, ptrdiff_t n, T mean, T rstd);
+  void (*normalize_backward)(const T* g, const T* x, const T* w, T* dx, T* dw, T* db, ptrdiff_t n,
+                             T mean, T rstd);
+  void (*softmax)(const T* x, T* y, ptrdiff_t n, bool logarithm);
+  void (*softmax_backward)(const T* g, const T* y, T* dx, ptrdiff_t n, bool logarithm);
+};
+
+struct NormTable {
+  NormKernels<float> f32;
+  NormKernels<double> f64;
+};
+
+template <class T>
+struct SgdStep {
+  T rate, momentum, dampening, decay;
+  bool nesterov, maximize;
+  bool first;  // the velocity has no value yet
+};
+
+template <class T>
+struct AdamStep {
+  T rate, beta1, beta2, eps, decay;
+  T correction1, correction2;  // 1 / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
+  bool decoupled, maximize;
+};
+
+// An optimiser's step over one parameter (update.h).
+template <class T>
+struct UpdateKernels {
+  void (*sgd)(T* p, const T* grad, T* velocity, ptrdiff_t n, const SgdStep<T>& step);
+  void (*adam)(T* p, const T* grad, T* m, T* v, T* most, ptrdiff_t n, const AdamStep<T>& step);
+};
+
+struct UpdateTable {
+  UpdateKernels<float> f32;
+  UpdateKernels<double> f64;
+};
+
+}  // namespace fastconv
