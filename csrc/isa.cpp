@@ -8,17 +8,13 @@
 
 namespace fastconv {
 
-// A family of kernels is declared here once for all instruction sets.
-#define FASTCONV_DECLARE(isa)                           \
-  extern const GemmTable fastconv_gemm_##isa;           \
-  extern const PointwiseTable fastconv_pointwise_##isa; \
-  extern const WinogradTable fastconv_winograd_##isa;   \
-  extern const DepthwiseTable fastconv_depthwise_##isa; \
-  extern const PoolTable fastconv_pool_##isa;
-#define FASTCONV_KERNELS(isa, bytes)                                                        \
-  Kernels {                                                                                 \
-    #isa, bytes, &fastconv_gemm_##isa, &fastconv_pointwise_##isa, &fastconv_winograd_##isa, \
-        &fastconv_depthwise_##isa, &fastconv_pool_##isa                                     \
+// The tables that kernels/<family>.cpp exports for each instruction set.
+#define FASTCONV_EXTERN(type, family, isa) extern const type fastconv_##family##_##isa;
+#define FASTCONV_DECLARE(isa) FASTCONV_FAMILIES(FASTCONV_EXTERN, isa)
+#define FASTCONV_ADDRESS(type, family, isa) &fastconv_##family##_##isa,
+#define FASTCONV_KERNELS(isa, bytes)                      \
+  Kernels {                                               \
+    #isa, bytes, FASTCONV_FAMILIES(FASTCONV_ADDRESS, isa) \
   }
 
 #if defined(__x86_64__)

@@ -5,19 +5,26 @@
 #include <vector>
 
 #include "kernels.h"
-#include "pool_kernels.h"
 
 namespace fastconv {
 
-// One row per family of kernels; filled for each instruction set in isa.cpp.
+// Every family of kernels: the type of its table and its name. Adding one is a line here.
+#define FASTCONV_FAMILIES(X, isa)   \
+  X(DepthwiseTable, depthwise, isa) \
+  X(GemmTable, gemm, isa)           \
+  X(NormTable, norm, isa)           \
+  X(PointwiseTable, pointwise, isa) \
+  X(PoolTable, pool, isa)           \
+  X(UpdateTable, update, isa)       \
+  X(WinogradTable, winograd, isa)
+
+// The tables of one instruction set.
 struct Kernels {
   const char* isa;  // "baseline", "avx2", "avx512" or "neon"
   int vector_bytes;
-  const GemmTable* gemm;
-  const PointwiseTable* pointwise;
-  const WinogradTable* winograd;
-  const DepthwiseTable* depthwise;
-  const PoolTable* pool;
+#define FASTCONV_FIELD(type, family, isa) const type* family;
+  FASTCONV_FAMILIES(FASTCONV_FIELD, )
+#undef FASTCONV_FIELD
 };
 
 // The tables in use. Never changes after select_isa.

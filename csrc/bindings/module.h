@@ -18,6 +18,8 @@ inline void add_methods(PyObject* module, PyMethodDef* methods) {
 void register_conv(PyObject* module);
 void register_plan(PyObject* module);
 void register_pooling(PyObject* module);
+void register_rows(PyObject* module);
 void register_runtime(PyObject* module);
+void register_update(PyObject* module);
 
 }  // namespace fastconv

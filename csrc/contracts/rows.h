@@ -9,7 +9,7 @@ namespace fastconv {
 template <class T>
 struct UnaryKernel {
   const char* name;
-  void (*forward)(const T* x, T* y, ptrdiff_t n, T a, T b);               // y may be x
+  void (*forward)(const T* x, T* y, ptrdiff_t n, T a, T b);                // y may be x
   void (*backward)(const T* g, const T* x, T* dx, ptrdiff_t n, T a, T b);  // dx may be g or x
 };
 

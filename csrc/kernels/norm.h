@@ -182,7 +182,8 @@ void softmax_row(const T* x, T* y, ptrdiff_t n, bool logarithm) {
     top = larger<T>(top, v);
   });
   T highest = top[0];
-  for (int j = 1; j < kLanes<T>; ++j) highest = top[j] > highest || top[j] != top[j] ? top[j] : highest;
+  for (int j = 1; j < kLanes<T>; ++j)
+    highest = top[j] > highest || top[j] != top[j] ? top[j] : highest;
   Vec<T> sums{};
   each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
     const Vec<T> e = exp<T>(get(x + i, lanes) - splat(highest));
@@ -197,14 +198,12 @@ void softmax_row(const T* x, T* y, ptrdiff_t n, bool logarithm) {
     } else {
       shift = highest + __builtin_log(sum);
     }
-    each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-      put(y + i, get(x + i, lanes) - splat(shift), lanes);
-    });
+    each_vector<T>(
+        n, [&](ptrdiff_t i, int lanes) { put(y + i, get(x + i, lanes) - splat(shift), lanes); });
   } else {
     const T scale = T(1) / sum;
-    each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-      put(y + i, get(y + i, lanes) * splat(scale), lanes);
-    });
+    each_vector<T>(
+        n, [&](ptrdiff_t i, int lanes) { put(y + i, get(y + i, lanes) * splat(scale), lanes); });
   }
 }
 
@@ -225,7 +224,9 @@ void softmax_backward_row(const T* g, const T* y, T* dx, ptrdiff_t n, bool logar
 
 template <class T>
 constexpr NormKernels<T> norm_table() {
-  return {squares<T>,   dots<T>,       affine<T>, affine2<T>, normalize<T>, normalize_backward<T>,
+  return {squares<T>,     dots<T>,
+          affine<T>,      affine2<T>,
+          normalize<T>,   normalize_backward<T>,
           softmax_row<T>, softmax_backward_row<T>};
 }
 

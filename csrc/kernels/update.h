@@ -17,9 +17,9 @@ void sgd(T* p, const T* grad, T* velocity, ptrdiff_t n, const SgdStep<T>& s) {
     if (s.maximize) g = -g;
     g = fma(splat(s.decay), pv, g);
     if (velocity) {
-      const Vec<T> v = s.first ? g
-                               : fma(splat(s.momentum), get(velocity + i, lanes),
-                                     g * splat(T(1) - s.dampening));
+      const Vec<T> v =
+          s.first ? g
+                  : fma(splat(s.momentum), get(velocity + i, lanes), g * splat(T(1) - s.dampening));
       put(velocity + i, v, lanes);
       g = s.nesterov ? fma(splat(s.momentum), v, g) : v;
     }

@@ -1,5 +1,6 @@
 // exp, log, tanh and the normal distribution function on whole vectors. NaN passes, infinities and
-// overflow go where libm sends them; errors are a few units in the last place (tests/test_vmath.py).
+// overflow go where libm sends them; errors are a few units in the last place
+// (tests/test_vmath.py).
 #pragma once
 
 #include "vec.h"
@@ -28,8 +29,8 @@ FC_INLINE V absolute(V v) {
 }
 
 // exp(x) = 2^n exp(r), n the integer nearest to x / log 2, exp(r) by its Taylor polynomial, whose
-// remainder on |r| <= log(2) / 2 is below half a unit. 2^n is applied in two halves, so that results
-// below the normal range come out right.
+// remainder on |r| <= log(2) / 2 is below half a unit. 2^n is applied in two halves, so that
+// results below the normal range come out right.
 template <class T>
 FC_INLINE Vec<T> exp(Vec<T> x) {
   using I = Mask<T>;
@@ -47,10 +48,20 @@ FC_INLINE Vec<T> exp(Vec<T> x) {
     const I half = e >> 1;
     return p * bits<Vec<T>>((half + 127) << 23) * bits<Vec<T>>((e - half + 127) << 23);
   } else {
-    constexpr double kTaylor[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800,
-                                  1.0 / 362880,     1.0 / 40320,     1.0 / 5040,     1.0 / 720,
-                                  1.0 / 120,        1.0 / 24,        1.0 / 6,        0.5,
-                                  1.0,              1.0};
+    constexpr double kTaylor[] = {1.0 / 6227020800,
+                                  1.0 / 479001600,
+                                  1.0 / 39916800,
+                                  1.0 / 3628800,
+                                  1.0 / 362880,
+                                  1.0 / 40320,
+                                  1.0 / 5040,
+                                  1.0 / 720,
+                                  1.0 / 120,
+                                  1.0 / 24,
+                                  1.0 / 6,
+                                  0.5,
+                                  1.0,
+                                  1.0};
     constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52
     x = clamp(x, splat(-746.0), splat(710.0));
     const Vec<T> t = fma(x, splat(1.4426950408889634), splat(kMagic));
@@ -64,8 +75,8 @@ FC_INLINE Vec<T> exp(Vec<T> x) {
   }
 }
 
-// log(1 + u) for u >= 0, by libm lane by lane for doubles; for floats log(1 + u) = 2 artanh(u / (2 +
-// u)) after scaling 1 + u into [sqrt(1/2), sqrt(2)).
+// log(1 + u) for u >= 0, by libm lane by lane for doubles; for floats log(1 + u) = 2 artanh(u / (2
+// + u)) after scaling 1 + u into [sqrt(1/2), sqrt(2)).
 template <class T>
 FC_INLINE Vec<T> log1p(Vec<T> u) {
   if constexpr (sizeof(T) == 4) {
@@ -126,8 +137,8 @@ FC_INLINE Vec<T> normal_cdf(Vec<T> x) {
     const Vec<T> t = splat(1.0f) / fma(splat(0.5f), z, splat(1.0f));
     const Vec<T> square = z * z;
     const Vec<T> lost = fma(z, z, -square);
-    const Vec<T> tail = splat(0.5f) * t * exp<T>(polynomial<T>(t, kFit, 10) - square) *
-                        (splat(1.0f) - lost);
+    const Vec<T> tail =
+        splat(0.5f) * t * exp<T>(polynomial<T>(t, kFit, 10) - square) * (splat(1.0f) - lost);
     const Vec<T> huge = splat(1.0e4f);
     const Vec<T> small = z > huge ? Vec<T>{} : tail;
     return x < 0 ? small : splat(1.0f) - small;

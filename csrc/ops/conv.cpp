@@ -6,6 +6,7 @@
 
 #include "memory.h"
 #include "parallel.h"
+#include "pointwise.h"
 
 namespace fastconv {
 namespace {
@@ -24,24 +25,18 @@ constexpr struct {
 
 template <class T>
 void activate(Activation activation, T* y, int64_t n, int threads) {
-  const auto& rows = of_type<T>(*kernels().pointwise);
-  constexpr int64_t kPiece = 8192;
-  parallel_for((n + kPiece - 1) / kPiece, threads, [&](int64_t piece, int) {
-    T* at = y + piece * kPiece;
-    const int64_t len = std::min(kPiece, n - piece * kPiece);
-    switch (activation) {
-      case Activation::leaky_relu:
-        return rows.leaky_relu(at, at, len, T(0.01));
-      case Activation::hardswish:
-        return rows.hardswish(at, at, len);
-      case Activation::silu:
-        return rows.silu(at, at, len);
-      case Activation::gelu:
-        return rows.gelu(at, at, len);
-      default:
-        return;  // a clamp: fused
-    }
-  });
+  switch (activation) {
+    case Activation::leaky_relu:
+      return unary_forward(unary_index("leaky_relu"), y, y, n, 0.01, 0.0, threads);
+    case Activation::hardswish:
+      return unary_forward(unary_index("hardswish"), y, y, n, 0.0, 0.0, threads);
+    case Activation::silu:
+      return unary_forward(unary_index("silu"), y, y, n, 0.0, 0.0, threads);
+    case Activation::gelu:
+      return unary_forward(unary_index("gelu"), y, y, n, 0.0, 0.0, threads);
+    default:
+      return;  // a clamp: fused
+  }
 }
 
 }  // namespace

@@ -145,6 +145,84 @@ class Plan:
     ) -> _Array: ...
     def info(self, input_shape: Sequence[int], /) -> dict[str, Any]: ...
 
+# Elementwise functions and their derivatives, in any dense memory order. name: relu, hardtanh
+# (a, b: bounds; relu6 is 0, 6), leaky_relu (a: slope), elu (a: alpha, b: scale), sigmoid, tanh,
+# silu, hardsigmoid, hardswish, gelu, gelu_tanh, softplus (a: beta, b: threshold), mish.
+def unary(name: str, x: _Array, a: float, b: float, /) -> _Array: ...
+def unary_backward(name: str, grad: _Array, x: _Array, a: float, b: float, /) -> _Array: ...
+
+# Normalisations of (N, C, ...): groups = 0 is batch norm (statistics per channel), g > 0 one
+# set per image and group of channels (1: all, C: instance norm). var is biased.
+def norm_statistics(x: _Array, groups: int, /) -> tuple[_Array, _Array]: ...
+def norm_apply(
+    x: _Array,
+    groups: int,
+    mean: _Array,
+    var: _Array,
+    weight: _Array | None,
+    bias: _Array | None,
+    residual: _Array | None,
+    eps: float,
+    relu: bool,
+    /,
+) -> _Array: ...
+def norm_backward(
+    grad: _Array,
+    x: _Array,
+    groups: int,
+    mean: _Array,
+    var: _Array,
+    weight: _Array | None,
+    eps: float,
+    fixed: bool,
+    need: tuple[bool, bool, bool],
+    /,
+) -> tuple[_Array | None, _Array | None, _Array | None]: ...
+def layer_norm(
+    x: _Array, d: int, weight: _Array | None, bias: _Array | None, eps: float, /
+) -> tuple[_Array, _Array, _Array]: ...
+def layer_norm_backward(
+    grad: _Array, x: _Array, d: int, weight: _Array | None, mean: _Array, rstd: _Array, /
+) -> tuple[_Array, _Array, _Array]: ...
+
+# Over the last axis.
+def softmax(x: _Array, logarithm: bool, /) -> _Array: ...
+def softmax_backward(grad: _Array, y: _Array, logarithm: bool, /) -> _Array: ...
+
+# Uninitialised float32 (itemsize 4) or float64 (8) in recycled memory.
+def empty(shape: Sequence[int], itemsize: int, /) -> _Array: ...
+
+# Optimiser steps in place over lists of equally shaped arrays.
+def sgd_step(
+    parameters: list[_Array],
+    gradients: list[_Array],
+    velocities: list[_Array] | None,
+    rate: float,
+    momentum: float,
+    dampening: float,
+    decay: float,
+    nesterov: bool,
+    maximize: bool,
+    first: bool,
+    /,
+) -> None: ...
+def adam_step(
+    parameters: list[_Array],
+    gradients: list[_Array],
+    first_moments: list[_Array],
+    second_moments: list[_Array],
+    largest: list[_Array] | None,
+    rate: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    decay: float,
+    correction1: float,
+    correction2: float,
+    decoupled: bool,
+    maximize: bool,
+    /,
+) -> None: ...
 def get_num_threads() -> int: ...
 def set_num_threads(n: int, /) -> None: ...
 def get_workspace_limit() -> int: ...

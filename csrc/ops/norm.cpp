@@ -1,0 +1,165 @@
+#include "norm.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "../isa.h"
+#include "parallel.h"
+
+namespace fastconv {
+namespace {
+
+// The rows (n, c) of a set: first row, number of rows, distance between them.
+struct Rows {
+  int64_t first, count, step;
+};
+
+Rows rows_of(const NormShape& shape, int64_t set) {
+  if (shape.groups == 0) return {set, shape.n, shape.c};
+  const int64_t per = shape.c / shape.groups;
+  return {set * per, per, 1};
+}
+
+int64_t set_of(const NormShape& shape, int64_t row) {
+  return shape.groups == 0 ? row % shape.c : row / (shape.c / shape.groups);
+}
+
+template <class T>
+T rstd(T var, double eps) {
+  return static_cast<T>(1.0 / std::sqrt(static_cast<double>(var) + eps));
+}
+
+}  // namespace
+
+template <class T>
+void norm_statistics(const NormShape& shape, const T* x, T* mean, T* var, int threads) {
+  const auto& norm = of_type<T>(*kernels().norm);
+  const auto& gemm = of_type<T>(*kernels().gemm);
+  parallel_for(shape.sets(), threads, [&](int64_t set, int) {
+    const Rows rows = rows_of(shape, set);
+    const double count = static_cast<double>(rows.count * shape.s);
+    double total = 0, squares = 0;
+    for (int64_t i = 0; i < rows.count; ++i) {
+      total += gemm.sum(x + (rows.first + i * rows.step) * shape.s, shape.s);
+    }
+    mean[set] = static_cast<T>(total / count);
+    for (int64_t i = 0; i < rows.count; ++i) {
+      squares += norm.squares(x + (rows.first + i * rows.step) * shape.s, shape.s, mean[set]);
+    }
+    var[set] = static_cast<T>(squares / count);
+  });
+}
+
+template <class T>
+void norm_apply(const NormShape& shape, const T* x, const T* mean, const T* var, const T* weight,
+                const T* bias, const T* residual, double eps, T lo, T hi, T* y, int threads) {
+  const auto& norm = of_type<T>(*kernels().norm);
+  parallel_for(shape.n * shape.c, threads, [&](int64_t row, int) {
+    const int64_t c = row % shape.c, set = set_of(shape, row);
+    const T scale = rstd(var[set], eps) * (weight ? weight[c] : T(1));
+    const T shift = (bias ? bias[c] : T(0)) - mean[set] * scale;
+    norm.affine(x + row * shape.s, residual ? residual + row * shape.s : nullptr, y + row * shape.s,
+                shape.s, scale, shift, lo, hi);
+  });
+}
+
+// With xhat = (x - mean) rstd and the means m1 = <w g>, m2 = <w g xhat> over a set:
+// dx = rstd (w g - m1 - xhat m2), one affine map a g + b x + c per row.
+template <class T>
+void norm_backward(const NormShape& shape, const T* g, const T* x, const T* mean, const T* var,
+                   const T* weight, double eps, bool fixed, T* dx, T* dweight, T* dbias, T* sums,
+                   int threads) {
+  const auto& norm = of_type<T>(*kernels().norm);
+  parallel_for(shape.sets(), threads, [&](int64_t set, int) {
+    const Rows rows = rows_of(shape, set);
+    const double count = static_cast<double>(rows.count * shape.s);
+    const T r = rstd(var[set], eps);
+    double m1 = 0, m2 = 0;
+    for (int64_t i = 0; i < rows.count; ++i) {
+      const int64_t row = rows.first + i * rows.step;
+      T* pair = sums + 2 * row;  // sum of g, sum of g xhat
+      norm.dots(g + row * shape.s, x + row * shape.s, shape.s, mean[set], pair);
+      pair[1] *= r;
+      const double w = weight ? static_cast<double>(weight[row % shape.c]) : 1.0;
+      m1 += w * static_cast<double>(pair[0]);
+      m2 += w * static_cast<double>(pair[1]);
+    }
+    if (!dx) return;
+    if (fixed) m1 = m2 = 0;
+    const T b = static_cast<T>(-static_cast<double>(r) * r * m2 / count);
+    const T c = static_cast<T>(-static_cast<double>(r) * m1 / count) - b * mean[set];
+    for (int64_t i = 0; i < rows.count; ++i) {
+      const int64_t row = rows.first + i * rows.step, at = row * shape.s;
+      const T a = r * (weight ? weight[row % shape.c] : T(1));
+      norm.affine2(g + at, x + at, dx + at, shape.s, a, b, c);
+    }
+  });
+  for (int64_t c = 0; c < shape.c && (dweight || dbias); ++c) {
+    double first = 0, second = 0;
+    for (int64_t n = 0; n < shape.n; ++n) {
+      first += static_cast<double>(sums[2 * (n * shape.c + c)]);
+      second += static_cast<double>(sums[2 * (n * shape.c + c) + 1]);
+    }
+    if (dbias) dbias[c] = static_cast<T>(first);
+    if (dweight) dweight[c] = static_cast<T>(second);
+  }
+}
+
+template <class T>
+void layer_norm(int64_t rows, int64_t d, const T* x, const T* weight, const T* bias, double eps,
+                T* y, T* mean, T* rstds, int threads) {
+  const auto& norm = of_type<T>(*kernels().norm);
+  const auto& gemm = of_type<T>(*kernels().gemm);
+  parallel_for(rows, threads, [&](int64_t row, int) {
+    const T* at = x + row * d;
+    mean[row] = gemm.sum(at, d) / static_cast<T>(d);
+    rstds[row] = rstd(norm.squares(at, d, mean[row]) / static_cast<T>(d), eps);
+    norm.normalize(at, weight, bias, y + row * d, d, mean[row], rstds[row]);
+  });
+}
+
+// One thread: dweight and dbias are sums over rows, in the order of the rows.
+template <class T>
+void layer_norm_backward(int64_t rows, int64_t d, const T* g, const T* x, const T* weight,
+                         const T* mean, const T* rstds, T* dx, T* dweight, T* dbias) {
+  const auto& norm = of_type<T>(*kernels().norm);
+  if (dweight) std::fill_n(dweight, d, T(0));
+  if (dbias) std::fill_n(dbias, d, T(0));
+  for (int64_t row = 0; row < rows; ++row) {
+    norm.normalize_backward(g + row * d, x + row * d, weight, dx ? dx + row * d : nullptr, dweight,
+                            dbias, d, mean[row], rstds[row]);
+  }
+}
+
+template <class T>
+void softmax(int64_t rows, int64_t d, bool logarithm, const T* x, T* y, int threads) {
+  const auto& norm = of_type<T>(*kernels().norm);
+  parallel_for(rows, threads,
+               [&](int64_t row, int) { norm.softmax(x + row * d, y + row * d, d, logarithm); });
+}
+
+template <class T>
+void softmax_backward(int64_t rows, int64_t d, bool logarithm, const T* g, const T* y, T* dx,
+                      int threads) {
+  const auto& norm = of_type<T>(*kernels().norm);
+  parallel_for(rows, threads, [&](int64_t row, int) {
+    norm.softmax_backward(g + row * d, y + row * d, dx + row * d, d, logarithm);
+  });
+}
+
+#define FASTCONV_INSTANTIATE(T)                                                                   \
+  template void norm_statistics<T>(const NormShape&, const T*, T*, T*, int);                      \
+  template void norm_apply<T>(const NormShape&, const T*, const T*, const T*, const T*, const T*, \
+                              const T*, double, T, T, T*, int);                                   \
+  template void norm_backward<T>(const NormShape&, const T*, const T*, const T*, const T*,        \
+                                 const T*, double, bool, T*, T*, T*, T*, int);                    \
+  template void layer_norm<T>(int64_t, int64_t, const T*, const T*, const T*, double, T*, T*, T*, \
+                              int);                                                               \
+  template void layer_norm_backward<T>(int64_t, int64_t, const T*, const T*, const T*, const T*,  \
+                                       const T*, T*, T*, T*);                                     \
+  template void softmax<T>(int64_t, int64_t, bool, const T*, T*, int);                            \
+  template void softmax_backward<T>(int64_t, int64_t, bool, const T*, const T*, T*, int);
+FASTCONV_INSTANTIATE(float)
+FASTCONV_INSTANTIATE(double)
+
+}  // namespace fastconv
