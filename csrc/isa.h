@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "pool_kernels.h"
 
 namespace fastconv {
 
