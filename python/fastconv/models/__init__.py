@@ -7,12 +7,72 @@ from typing import Any
 
 from fastconv.nn import Module
 
+from .googlenet import GoogLeNet, GoogLeNetOutputs, googlenet
+from .mobilenet import MobileNetV2, mobilenet_v2
+from .resnet import (
+    ResNet,
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet101,
+    resnet152,
+    resnext50_32x4d,
+    wide_resnet50_2,
+)
 from .simple_cnn import SimpleCNN, simple_cnn
+from .vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 
-__all__ = ["SimpleCNN", "get_model", "list_models", "simple_cnn"]
+__all__ = [
+    "VGG",
+    "GoogLeNet",
+    "GoogLeNetOutputs",
+    "MobileNetV2",
+    "ResNet",
+    "SimpleCNN",
+    "get_model",
+    "googlenet",
+    "list_models",
+    "mobilenet_v2",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50_32x4d",
+    "simple_cnn",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
+    "wide_resnet50_2",
+]
 
 _BUILDERS: dict[str, Callable[..., Module]] = {
-    builder.__name__: builder for builder in (simple_cnn,)
+    builder.__name__: builder
+    for builder in (
+        googlenet,
+        mobilenet_v2,
+        resnet18,
+        resnet34,
+        resnet50,
+        resnet101,
+        resnet152,
+        resnext50_32x4d,
+        simple_cnn,
+        vgg11,
+        vgg11_bn,
+        vgg13,
+        vgg13_bn,
+        vgg16,
+        vgg16_bn,
+        vgg19,
+        vgg19_bn,
+        wide_resnet50_2,
+    )
 }
 
 
