@@ -35,6 +35,8 @@ max n2c3w35 s3 s2 p1
 max n1c3w19 s5 s1 p2 ceil
 max n2c2d5h6w7 t3r3s3 s2 p1 ceil
 max n1c2h8w9 r4s4 s2 p3:0x0:3
+max n2c2h10w12 r3s3 d60 p61 s7
+max n2c2h9w11 r7s5 s1073741824
 """.strip().splitlines()
 
 AVG_LINES = """
@@ -59,6 +61,9 @@ avg n2c3w35 s3 s2 p1
 avg n1c3w19 s5 s1 p2 ceil
 avg n2c2d5h6w7 t3r3s3 s2 p1 ceil nopad
 avg n1c2h8w9 r4s4 s2 p3:0x0:3
+avg n2c2h10w12 r3s3 d60 p61 s7
+avg n2c2h10w12 r3s3 d60 p60:61 s7 nopad
+avg n2c2h9w11 r7s5 s1073741824
 """.strip().splitlines()
 
 

@@ -102,5 +102,24 @@ def test_fork(scene: str, tmp_path: Path) -> None:
     script = tmp_path / "scene.py"
     script.write_text(PRELUDE.replace("{scene}", SCENES[scene]))
     # CPython warns of forking with threads about; whether that is safe is what is tested.
-    done = python("-W", "ignore::DeprecationWarning", str(script), timeout=60)
+    done = python("-W", "ignore::DeprecationWarning", str(script), timeout=150)
+    assert done.stdout.endswith("done\n")
+
+
+# Beside other users of OpenMP ---------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+@pytest.mark.parametrize("order", ["torch, fastconv", "fastconv, torch"])
+def test_beside_torch_in_either_order(order: str, tmp_path: Path) -> None:
+    """Two OpenMP runtimes in one process: both compute, and children of fastconv still do."""
+    pytest.importorskip("torch")
+    script = tmp_path / "scene.py"
+    scene = (
+        "t = torch.ones(64, 64, 3, 3)\n"
+        "    torch.nn.functional.conv2d(torch.ones(4, 64, 40, 40), t)\n"
+        "    return conv() and forked() and conv()"
+    )
+    script.write_text(f"import {order}\n" + PRELUDE.replace("{scene}", scene))
+    done = python("-W", "ignore", str(script), timeout=150)
     assert done.stdout.endswith("done\n")

@@ -100,6 +100,19 @@ def test_max_of_every_3x3_window(values: list[float], dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("problem", MAX_PROBLEMS)
+def test_max_of_special_values_by_every_path(problem: Problem, dtype: str) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(10):
+        x = rng.choice(SPECIALS, problem.input_shape).astype(dtype)
+        expected, where = max_truth(problem, x)
+        y, indices = max_(problem, x)
+        assert_exact(indices, where)
+        assert bits(y) == bits(expected.astype(dtype))
+        assert bits(max_(problem, x, indices=False)) == bits(y)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [2, 3, 5])
 def test_special_values_in_every_vector_lane(kernel: int, stride: int, dtype: str) -> None:

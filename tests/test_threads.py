@@ -157,3 +157,31 @@ def test_the_interpreter_runs_meanwhile() -> None:
     done.set()
     other.join()
     assert during > 1000
+
+
+def test_indices_may_change_meanwhile() -> None:
+    """Another thread writes wild indices while a gradient is scattered: it is refused or it is a
+    result, but no address is ever made of an index that was not checked."""
+    code = """
+import threading, time
+import numpy as np, fastconv
+x = np.ones((8, 16, 64, 64), np.float32)
+y, where = fastconv.max_pool2d(x, 2, return_indices=True)
+stop = threading.Event()
+def spoil():
+    while not stop.is_set():
+        where.fill(2**62)
+        where.fill(0)
+other = threading.Thread(target=spoil)
+other.start()
+end, answers = time.monotonic() + 0.5, set()
+while time.monotonic() < end:
+    try:
+        answers.add(fastconv.max_pool2d_backward(y, x, where, 2).shape)
+    except ValueError as refusal:
+        assert "indices" in str(refusal), refusal
+stop.set()
+other.join()
+assert answers <= {x.shape}
+"""
+    python("-c", code)
