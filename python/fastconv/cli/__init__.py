@@ -15,14 +15,14 @@ __all__ = ["main"]
 
 
 def _parser() -> argparse.ArgumentParser:
-    # Imported here so that one broken command does not take the others along.
-    from . import predict, train
+    # Imported here, so that importing the package's parts costs nothing.
+    from . import bench, explain, filter, info, predict, train
 
     parser = argparse.ArgumentParser(
         prog="fastconv", description="Train and use convolutional networks; filter pictures."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for module in (train, predict):
+    for module in (train, predict, filter, info, explain, bench):
         module.add_parser(commands)
     return parser
 

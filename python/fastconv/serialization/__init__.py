@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from . import npz, pth, safetensors
 from .limits import fail
 
-__all__ = ["load_metadata", "load_weights", "save_weights"]
+__all__ = ["describe_weights", "load_metadata", "load_weights", "save_weights"]
 
 _READABLE = (".safetensors", ".npz", ".pth", ".pt")
 _WRITABLE = (".safetensors", ".npz")
@@ -58,6 +58,19 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     if path.suffix == ".npz":
         return npz.read(path)
     return pth.read(path)
+
+
+def describe_weights(path: str | os.PathLike[str]) -> dict[str, tuple[str, list[int]]]:
+    """The dtype and shape of every tensor in a file, whose data stay unread but for .pth.
+
+    Raises what `load_weights` raises.
+    """
+    path = _suffix("describe_weights", path, _READABLE)
+    if path.suffix == ".safetensors":
+        return safetensors.read_header(path)[0]
+    if path.suffix == ".npz":
+        return npz.read_header(path)
+    return {name: (str(a.dtype), list(a.shape)) for name, a in pth.read(path).items()}
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:

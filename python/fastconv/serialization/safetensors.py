@@ -60,7 +60,12 @@ def read_header(path: Path) -> tuple[dict[str, tuple[str, list[int]]], dict[str,
         header, _, stored = _header(file, path)
     metadata = _metadata(header, path)
     _check(header, stored, path)
-    return {name: (entry["dtype"], entry["shape"]) for name, entry in header.items()}, metadata
+    names = {name: _dtype_name(entry["dtype"]) for name, entry in header.items()}
+    return {name: (names[name], entry["shape"]) for name, entry in header.items()}, metadata
+
+
+def _dtype_name(code: str) -> str:
+    return "bfloat16" if code == "BF16" else np.dtype(_DTYPES[code]).name
 
 
 def _metadata(header: dict[str, Any], path: Path) -> dict[str, str]:
