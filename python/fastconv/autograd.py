@@ -49,21 +49,31 @@ Edge: TypeAlias = "tuple[Node, int] | TensorBase"
 
 
 _order = itertools.count()
+_versions = itertools.count()  # of all memories: no number is used twice
 
 
 class Memory:
     """What tensors that share one buffer know of each other.
 
-    ``version`` counts in-place changes, so that the tape notices when an array that it needs for
-    the backward pass was overwritten; ``tensors`` are the tensors (weakly) that look into the
-    buffer.
+    ``version`` changes with every in-place change, so that the tape notices when an array that it
+    needs was overwritten; ``exposed`` counts how often the array was handed out, to be written by
+    hand; ``tensors`` are those (weakly) that look into the buffer; ``waiting`` are deferred results
+    (weakly) that are still to be computed from it.
     """
 
-    __slots__ = ("tensors", "version")
+    __slots__ = ("exposed", "tensors", "version", "waiting")
 
     def __init__(self) -> None:
-        self.version = 0
+        self.version = next(_versions)
+        self.exposed = 0
         self.tensors: list[weakref.ref[TensorBase]] = []
+        self.waiting: list[weakref.ref[TensorBase]] = []
+
+    def wait(self, tensor: TensorBase) -> None:
+        """Note that `tensor` is still to be computed from these values."""
+        if len(self.waiting) > 8:
+            self.waiting = [ref for ref in self.waiting if ref() is not None]
+        self.waiting.append(weakref.ref(tensor))
 
 
 class Node:
@@ -151,7 +161,36 @@ class TensorBase:
     def _touch(self) -> None:
         """Note that the array was changed in place."""
         if self._memory is not None:
-            self._memory.version += 1
+            self._memory.version = next(_versions)
+
+    def _before_change(self) -> None:
+        """Have everything computed that still needs the values as they are."""
+        memory = self._memory
+        if memory is not None and memory.waiting:
+            waiting, memory.waiting = memory.waiting, []
+            for ref in waiting:
+                tensor = ref()
+                if tensor is not None:
+                    _ = tensor._array
+
+    def _expose(self) -> None:
+        """Note that the array is handed out, and may be changed by hand from now on."""
+        self._before_change()
+        self._shared_memory().exposed += 1
+
+    # What a deferred tensor (deferred.py) does in its own way.
+
+    def _with_activation(self, activation: str, inplace: bool) -> TensorBase | None:
+        """The tensor after an activation, if that can join what is still to be computed."""
+        return None
+
+    def _with_residual(self, other: Any) -> TensorBase | None:
+        """The sum with `other`, if that can join what is still to be computed."""
+        return None
+
+    def _become(self, result: TensorBase) -> bool:
+        """Whether the tensor, not computed yet, now stands for `result`."""
+        return False
 
     def _accumulate(self, grad: Array, ours: bool) -> None:
         """Add `grad` to ``.grad``; `ours` says that nobody else holds the array."""
@@ -201,7 +240,8 @@ def assign(target: TensorBase, result: TensorBase) -> Result:
         target._array = result._array.astype(target._array.dtype, copy=False)
         target._node, target._index = result._node, result._index
         target._requires_grad, target._memory = result._requires_grad, None
-    else:
+    elif not target._become(result):
+        target._before_change()
         np.copyto(target._array, result._array, casting="same_kind")
         target._touch()
     return target

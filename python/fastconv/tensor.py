@@ -104,6 +104,7 @@ class Tensor(TensorBase):
     @property
     def data(self) -> TensorData:
         """The array. Changes to it are not seen by the tape."""
+        self._expose()
         return self._array.view(TensorData)
 
     @data.setter
@@ -225,11 +226,13 @@ class Tensor(TensorBase):
                 "Can't call numpy() on Tensor that requires grad. "
                 "Use tensor.detach().numpy() instead."
             )
+        self._expose()
         return self._array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy:
             return np.array(self._array, dtype=dtype, copy=True)
+        self._expose()
         return np.asarray(self._array, dtype=dtype)
 
     def __dlpack__(self, **kwargs: Any) -> Any:

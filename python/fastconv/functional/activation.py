@@ -72,14 +72,22 @@ def _apply(
     backward: Callable[[Array, Array], Array],
     *,
     reads_output: bool = False,
+    fused: str | None = None,
 ) -> Result:
-    """An activation; ``backward(g, kept)`` gets the input, or the output if `reads_output`."""
+    """An activation; ``backward(g, kept)`` gets the input, or the output if `reads_output`.
+
+    `fused` is its name where a convolution can apply it in its own pass.
+    """
     if not isinstance(input, TensorBase):
         y = forward(input)
         if inplace:
             input[...] = y
             return input
         return y
+    if fused is not None:
+        joined = input._with_activation(fused, inplace)
+        if joined is not None:
+            return joined
     x = input._array
     y = forward(x)
     kept = y if reads_output else x
@@ -106,7 +114,11 @@ def relu(input: Operand, inplace: bool = False) -> Result:
     """``max(0, input)``; NaN stays NaN."""
     if not isinstance(input, TensorBase):
         return np.maximum(input, 0, out=input if inplace else None)
+    fused = input._with_activation("relu", inplace)
+    if fused is not None:
+        return fused
     if inplace and not needs_grad(input):
+        input._before_change()
         np.maximum(input._array, 0, out=input._array)
         input._touch()
         return input
@@ -134,6 +146,7 @@ def relu6(input: Operand, inplace: bool = False) -> Result:
         lambda x: np.minimum(np.maximum(x, 0), 6),
         relu6_backward,
         reads_output=True,
+        fused="relu6",
     )
 
 
@@ -150,6 +163,7 @@ def leaky_relu(input: Operand, negative_slope: float = 0.01, inplace: bool = Fal
         inplace,
         lambda x: np.where(x > 0, x, x * negative_slope),
         lambda g, x: leaky_relu_backward(g, x, negative_slope),
+        fused="leaky_relu" if negative_slope == 0.01 else None,
     )
 
 
@@ -400,7 +414,7 @@ def silu_backward(grad_output: Array, input: Array) -> Any:
 
 def silu(input: Operand, inplace: bool = False) -> Result:
     """``input * sigmoid(input)``, also called swish."""
-    return _apply("Silu", input, inplace, lambda x: x * _sigmoid(x), silu_backward)
+    return _apply("Silu", input, inplace, lambda x: x * _sigmoid(x), silu_backward, fused="silu")
 
 
 def hardswish_backward(grad_output: Array, input: Array) -> Any:
@@ -417,6 +431,7 @@ def hardswish(input: Operand, inplace: bool = False) -> Result:
         inplace,
         lambda x: x * (np.minimum(np.maximum(x + 3, 0), 6) / 6),
         hardswish_backward,
+        fused="hardswish",
     )
 
 
@@ -446,7 +461,14 @@ def gelu(input: Operand, approximate: str = "none") -> Result:
             return 0.5 * x * (1 + np.tanh(_TANH_SCALE * (x + 0.044715 * x * x * x)))
         return 0.5 * x * (1 + erf_forward(x * _ROOT_HALF))
 
-    return _apply("Gelu", input, False, forward, lambda g, x: gelu_backward(g, x, approximate))
+    return _apply(
+        "Gelu",
+        input,
+        False,
+        forward,
+        lambda g, x: gelu_backward(g, x, approximate),
+        fused="gelu" if approximate == "none" else None,
+    )
 
 
 def _softplus(x: Array) -> Array:

@@ -67,6 +67,11 @@ def _promoted(a: Any, b: Any) -> tuple[Any, Any]:
 
 def add(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
     """``input + alpha * other``."""
+    if alpha == 1:
+        for one, two in ((input, other), (other, input)):
+            joined = one._with_residual(two) if isinstance(one, TensorBase) else None
+            if joined is not None:
+                return joined
     a, b, taped = _both(input, other)
     y = a + b if alpha == 1 else a + alpha * b
     if not taped:

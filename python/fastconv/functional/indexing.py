@@ -65,6 +65,7 @@ def setitem(input: TensorBase, index: Any, value: Any) -> None:
     where = _plain(index)
     v = np.asarray(raw(value))
     if not (needs_grad(input) or needs_grad(value)):
+        input._before_change()
         input._array[where] = v
         input._touch()
         return

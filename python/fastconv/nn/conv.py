@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from .. import functional as F
-from . import init
+from ..autograd import needs_grad, raw
+from . import init, prepared
 from ._settings import blank, check_device, per_axis
 from .module import Module
 from .parameter import Parameter
@@ -163,12 +164,26 @@ class _Plain(_Convolution):
 
     def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
         padding = self.padding
+        if (
+            not self.training
+            and self.padding_mode == "zeros"
+            and weight is self.weight
+            and bias is self.bias
+            and getattr(raw(input), "dtype", None) == weight._array.dtype
+            and not (needs_grad(input) or needs_grad(weight) or needs_grad(bias))
+        ):
+            return prepared.convolve(self, input)
         if self.padding_mode != "zeros":
             # F.pad lists the last axis first.
             sides = [n for pair in self._before_after()[::-1] for n in pair]
             input, padding = F.pad(input, sides, mode=self.padding_mode), 0
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.rank - 1]
         return convolve(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+
+    def train(self, mode: bool = True) -> Any:
+        if mode:
+            prepared.forget(self)
+        return super().train(mode)
 
 
 class Conv1d(_Plain):

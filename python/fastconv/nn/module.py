@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..autograd import no_grad, raw
+from ..deferred import calls, settled
 from ..dtypes import as_dtype, no_such_device
 from ..functional._tools import is_float
 from ..tensor import Tensor
@@ -55,6 +56,16 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.training:
+            return self._run(args, kwargs)
+        calls.depth += 1
+        try:
+            result = self._run(args, kwargs)
+        finally:
+            calls.depth -= 1
+        return result if calls.depth else settled(result)
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         hooks = self._hooks
         if not hooks.any:
             return self.forward(*args, **kwargs)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
+from ..autograd import needs_grad
+from ..deferred import Deferred
 from ..dtypes import as_dtype
 from ..tensor import Tensor
 from ._settings import check_device
@@ -86,11 +88,14 @@ class _StatisticsNorm(Module):
 
     def reset_running_stats(self) -> None:
         """Set the running statistics to mean 0 and variance 1."""
-        if self.running_mean is not None and self.running_var is not None:
-            self.running_mean._array[...] = 0
-            self.running_var._array[...] = 1
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked._array[...] = 0
+        for tensor, value in (
+            (self.running_mean, 0),
+            (self.running_var, 1),
+            (self.num_batches_tracked, 0),
+        ):
+            if tensor is not None:
+                tensor._array[...] = value
+                tensor._touch()
 
     def reset_parameters(self) -> None:
         """Set weight to 1, bias to 0, and the running statistics anew."""
@@ -131,6 +136,10 @@ class _BatchNorm(_StatisticsNorm):
 
     def forward(self, input: Any) -> Any:
         self._check_input_dim(input)
+        if type(input) is Deferred and not self.training:
+            joined = self._joined(input)
+            if joined is not None:
+                return joined
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked._array[...] += 1
@@ -148,6 +157,15 @@ class _BatchNorm(_StatisticsNorm):
             momentum,
             self.eps,
         )
+
+    def _joined(self, input: Deferred) -> Deferred | None:
+        """The norm as part of the convolution that is still to be done, where that can be."""
+        mean = self.running_mean
+        if mean is None or self.running_var is None or mean._array.dtype != input.dtype:
+            return None
+        if needs_grad(self.weight) or needs_grad(self.bias):
+            return None
+        return input.with_norm(self, self.num_features)
 
 
 class BatchNorm1d(_BatchNorm):

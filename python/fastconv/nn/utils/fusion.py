@@ -7,9 +7,36 @@ from typing import Any
 
 import numpy as np
 
+from ..._types import Array
 from ..parameter import Parameter
 
-__all__ = ["fuse_conv_bn_eval"]
+__all__ = ["fold_batch_norm", "fuse_conv_bn_eval"]
+
+
+def fold_batch_norm(weight: Array, bias: Array | None, norm: Any) -> tuple[Array, Array]:
+    """Weight and bias of a convolution that does what `norm` in evaluation mode does after it.
+
+    Parameters
+    ----------
+    weight : (K, ...)
+    bias : (K,), optional
+    norm : batch norm with running statistics
+
+    Returns
+    -------
+    tuple of arrays
+        Of the weight's shape and (K,), computed in float64 and rounded once.
+    """
+    scale = 1 / np.sqrt(norm.running_var._array.astype(np.float64) + norm.eps)
+    if norm.weight is not None:
+        scale = scale * norm.weight._array
+    shift = -norm.running_mean._array * scale
+    if bias is not None:
+        shift = shift + bias * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias._array
+    along = scale.reshape((-1,) + (1,) * (weight.ndim - 1))
+    return (weight * along).astype(weight.dtype), shift.astype(weight.dtype)
 
 
 def fuse_conv_bn_eval(conv: Any, bn: Any) -> Any:
@@ -29,17 +56,9 @@ def fuse_conv_bn_eval(conv: Any, bn: Any) -> Any:
         raise ValueError("fuse_conv_bn_eval: both modules must be in evaluation mode")
     if bn.running_mean is None or bn.running_var is None:
         raise ValueError("fuse_conv_bn_eval: the batch norm keeps no running statistics")
-    weight = conv.weight._array
-    scale = 1 / np.sqrt(bn.running_var._array + bn.eps)
-    if bn.weight is not None:
-        scale = scale * bn.weight._array
-    shift = -bn.running_mean._array * scale
-    if conv.bias is not None:
-        shift = shift + conv.bias._array * scale
-    if bn.bias is not None:
-        shift = shift + bn.bias._array
-    shape = (-1,) + (1,) * (weight.ndim - 1)
+    bias = None if conv.bias is None else conv.bias._array
+    weight, shift = fold_batch_norm(conv.weight._array, bias, bn)
     fused = copy.deepcopy(conv)
-    fused.weight = Parameter((weight * scale.reshape(shape)).astype(weight.dtype))
-    fused.bias = Parameter(shift.astype(weight.dtype))
+    fused.weight = Parameter(weight)
+    fused.bias = Parameter(shift)
     return fused
