@@ -183,13 +183,12 @@ struct WinogradTable {
   WinogradKernels<double> f64;
 };
 
-// Vertically adjacent taps of one source plane: `taps` of them, a fixed distance apart in the
-// source and in the weights, for every tap column.
+// Vertically adjacent taps of one source plane, a fixed distance apart in the source and in the
+// weights, for every tap column.
 struct TapBand {
   ptrdiff_t src;  // offset of the first tap's row in the strip, for output row 0
   ptrdiff_t row;  // the same as a row number within the plane, to tell rows of padding
   ptrdiff_t w;    // offset of the first tap's weight
-  int taps;       // at most DepthwiseKernels::max_taps
 };
 
 // Output rows as sums of shifted source rows:
@@ -197,8 +196,9 @@ struct TapBand {
 //   out[i, j] = clamp(bias + residual[i, j] + sum over bands, taps t and columns s of
 //       w[band.w + t * w_row + w_col[s]] * src[band.src + (i + t) * src_row + col[s] + j])
 //
-// Output rows and taps advance by the same source distance, so a row that is loaded once serves all
-// the taps of a band. Reads up to a vector past the last column.
+// for several planes, each with its own weights. Output rows and taps advance by the same source
+// distance, so a row that is loaded once serves all the taps of a band. Reads up to a vector past
+// the last column.
 template <class T>
 struct BandSum {
   const T* src;
@@ -207,6 +207,7 @@ struct BandSum {
   ptrdiff_t w_row;
   const TapBand* bands;
   ptrdiff_t bands_count;
+  int taps;  // of every band: one of 1 .. 5 and max_taps
   const ptrdiff_t* col;
   const ptrdiff_t* w_col;
   ptrdiff_t cols;
@@ -216,10 +217,14 @@ struct BandSum {
   T* out;
   ptrdiff_t out_row;
   ptrdiff_t rows, width;
-  T bias;
+  bool accumulate;    // add to out as it is, instead of bias
+  const T* bias;      // of the first plane, or null
   const T* residual;  // or null
   ptrdiff_t residual_row;
+  bool clamped;
   T lo, hi;
+  ptrdiff_t planes;
+  ptrdiff_t next_src, next_w, next_out, next_bias;  // from plane to plane; residual like out
 };
 
 // One tile of taps of the weight gradient of one plane:
@@ -237,6 +242,18 @@ struct BandDots {
   T* sums;
 };
 
+// Rows of planes, moved into a strip and out again. There a row is split by column phase: column c
+// of a row that begins at column `first` is at (first + c) % step * pitch + (first + c) / step.
+template <class T>
+struct RowMove {
+  const T* src;
+  ptrdiff_t src_row, src_plane;
+  T* dst;
+  ptrdiff_t dst_row, dst_plane;
+  ptrdiff_t planes, rows, cols;
+  ptrdiff_t step, first, pitch;
+};
+
 template <class T>
 struct DepthwiseKernels {
   int lanes, max_taps;
@@ -245,13 +262,10 @@ struct DepthwiseKernels {
   void (*dot)(const BandDots<T>& g);
   // Sums of lanes: out[i * out_step] = the sum of in[i * lanes .. (i + 1) * lanes).
   void (*lane_sums)(const T* in, ptrdiff_t count, T* out, ptrdiff_t out_step);
-  // Copies a plane's rows, split by column phase: dst[i * dst_row + c % step * pitch + c / step] =
-  // src[i * src_row + j] where c = first + j and j < cols. May write zeros up to a vector past the
-  // end of a row or phase.
-  void (*fill)(const T* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t step,
-               ptrdiff_t first, ptrdiff_t pitch, T* dst, ptrdiff_t dst_row);
-  // The reverse: dst[j * step + f] = src[f * pitch + j] for j * step + f < count.
-  void (*interleave)(const T* src, ptrdiff_t pitch, ptrdiff_t step, ptrdiff_t count, T* dst);
+  // Into the strip. May write zeros up to a vector past the end of a row or phase.
+  void (*fill)(const RowMove<T>& m);
+  // Out of a strip whose rows begin at column 0.
+  void (*interleave)(const RowMove<T>& m);
 };
 
 struct DepthwiseTable {

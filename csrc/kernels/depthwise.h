@@ -9,16 +9,12 @@
 namespace fastconv {
 namespace {
 
-// A tile is R x V vectors of outputs; with a band's weights it fills the registers.
-constexpr int kMaxTaps = kRegisters == 32 ? 7 : 5;
-constexpr int kMaxRows = kRegisters == 32 ? 8 : 4;
+// A tile is R x V vectors of outputs; with a band's K weights it fills the registers. Enough sums
+// to hide the latency of the FMA, enough rows for a source row to be used K times.
+constexpr bool kManyRegisters = kRegisters == 32;
+constexpr int kMaxTaps = kManyRegisters ? 7 : 5;
 
-// Vectors beside each other: about 8 sums hide the latency of the FMA.
-constexpr int tile_vectors(int rows) {
-  return 8 / rows;
-}
-
-// All columns of a band of K taps: every source vector is loaded once and serves up to K rows.
+// The first source row of a band, sums and weights of a tile: every source vector is loaded once.
 template <class T, int R, int V, int K>
 FC_INLINE void add_band(Vec<T> (&acc)[R][V], const BandSum<T>& g, const T* x, const T* w) {
   constexpr int L = kLanes<T>;
@@ -35,100 +31,149 @@ FC_INLINE void add_band(Vec<T> (&acc)[R][V], const BandSum<T>& g, const T* x, co
     }
     FC_UNROLL for (int i = 0; i < R + K - 1; ++i) {
       FC_UNROLL for (int v = 0; v < V; ++v) {
-        Vec<T> row = load(xs + i * src_row + v * L);
+        Vec<T> row = load(xs + v * L);
         pin(row);
         FC_UNROLL for (int k = 0; k < K; ++k) {
           if (i - k >= 0 && i - k < R) acc[i - k][v] = fma(weight[k], row, acc[i - k][v]);
         }
       }
+      xs += src_row;
+    }
+  }
+}
+
+// Hides that g is the same for every tile: the compiler would write out the loop over tiles once
+// for each combination of its flags.
+template <class T>
+FC_INLINE const BandSum<T>& afresh(const BandSum<T>& g) {
+  const BandSum<T>* p = &g;
+  asm volatile("" : "+r"(p));
+  return *p;
+}
+
+template <class T, int R, int V>
+FC_INLINE void begin_tile(Vec<T> (&acc)[R][V], const BandSum<T>& g, const T* out, T bias,
+                          ptrdiff_t lanes) {
+  constexpr int L = kLanes<T>;
+  FC_UNROLL for (int i = 0; i < R; ++i) {
+    FC_UNROLL for (int v = 0; v < V; ++v) acc[i][v] = splat(bias);
+  }
+  if (!g.accumulate) return;
+  FC_UNROLL for (int v = 0; v < V; ++v) {
+    const int part = static_cast<int>(lanes - v * L < L ? lanes - v * L : L);
+    FC_UNROLL for (int i = 0; i < R; ++i) {
+      const T* from = out + i * g.out_row + v * L;
+      acc[i][v] = part == L ? load(from) : load_part(from, part);
     }
   }
 }
 
 template <class T, int R, int V>
-__attribute__((noinline)) void sum_tile(const BandSum<T>& g, ptrdiff_t row, ptrdiff_t column) {
+FC_INLINE void end_tile(Vec<T> (&acc)[R][V], const BandSum<T>& g, T* out, const T* residual,
+                        ptrdiff_t lanes) {
   constexpr int L = kLanes<T>;
-  Vec<T> acc[R][V];
-  FC_UNROLL for (int i = 0; i < R; ++i) {
-    FC_UNROLL for (int v = 0; v < V; ++v) acc[i][v] = Vec<T>{};
-  }
-  const T* src = g.src + row * g.src_row + column;
-  for (ptrdiff_t b = 0; b < g.bands_count; ++b) {
-    const TapBand band = g.bands[b];
-    const ptrdiff_t first = band.row + row * g.row_step;
-    if (first + (R + band.taps - 2) * g.row_step < g.row_lo || first >= g.row_hi) continue;
-    const T* x = src + band.src;
-    const T* w = g.w + band.w;
-    switch (band.taps) {
-      case 1:
-        add_band<T, R, V, 1>(acc, g, x, w);
-        break;
-      case 2:
-        add_band<T, R, V, 2>(acc, g, x, w);
-        break;
-      case 3:
-        add_band<T, R, V, 3>(acc, g, x, w);
-        break;
-      case 4:
-        add_band<T, R, V, 4>(acc, g, x, w);
-        break;
-      case 5:
-        add_band<T, R, V, 5>(acc, g, x, w);
-        break;
-      default:
-        if constexpr (kMaxTaps == 7) {
-          if (band.taps == 6) {
-            add_band<T, R, V, 6>(acc, g, x, w);
-          } else {
-            add_band<T, R, V, 7>(acc, g, x, w);
-          }
-        }
+  const ptrdiff_t out_row = g.out_row, residual_row = g.residual_row;
+  FC_UNROLL for (int v = 0; v < V; ++v) {
+    const int part = static_cast<int>(lanes - v * L < L ? lanes - v * L : L);
+    if (residual) {
+      FC_UNROLL for (int i = 0; i < R; ++i) {
+        const T* from = residual + i * residual_row + v * L;
+        acc[i][v] += part == L ? load(from) : load_part(from, part);
+      }
+    }
+    if (g.clamped) {
+      const Vec<T> lo = splat(g.lo), hi = splat(g.hi);
+      FC_UNROLL for (int i = 0; i < R; ++i) acc[i][v] = clamp(acc[i][v], lo, hi);
+    }
+    T* to = out + v * L;
+    if (part == L) {
+      FC_UNROLL for (int i = 0; i < R; ++i, to += out_row) store(to, acc[i][v]);
+    } else {
+      FC_UNROLL for (int i = 0; i < R; ++i, to += out_row) store_part(to, acc[i][v], part);
     }
   }
-  const Vec<T> bias = splat(g.bias), lo = splat(g.lo), hi = splat(g.hi);
-  T* out = g.out + row * g.out_row + column;
-  const T* residual = g.residual ? g.residual + row * g.residual_row + column : nullptr;
-  const ptrdiff_t left = g.width - column;
-  FC_UNROLL for (int v = 0; v < V; ++v) {
-    const int part = static_cast<int>(left - v * L < L ? left - v * L : L);
-    FC_UNROLL for (int i = 0; i < R; ++i) {
-      Vec<T> y = acc[i][v] + bias;
-      T* to = out + i * g.out_row + v * L;
-      if (part == L) {
-        if (residual) y += load(residual + i * g.residual_row + v * L);
-        store(to, clamp(y, lo, hi));
+}
+
+// R rows of a plane, from column j on, as many tiles of V vectors as fit; gives the next column.
+template <class T, int R, int V, int K>
+__attribute__((noinline)) ptrdiff_t sum_tiles(const BandSum<T>& g, ptrdiff_t plane, ptrdiff_t row,
+                                              ptrdiff_t j) {
+  constexpr int L = kLanes<T>;
+  const T bias = g.bias ? g.bias[plane * g.next_bias] : T(0);
+  const T* src = g.src + plane * g.next_src + row * g.src_row;
+  const T* w = g.w + plane * g.next_w;
+  T* out = g.out + plane * g.next_out + row * g.out_row;
+  const T* residual = g.residual ? g.residual + plane * g.next_out + row * g.residual_row : nullptr;
+  const ptrdiff_t last = g.row_hi - row * g.row_step;
+  const ptrdiff_t first = g.row_lo - (row + R + K - 2) * g.row_step;
+  for (; j + (V - 1) * L < g.width; j += V * L) {
+    Vec<T> acc[R][V];
+    begin_tile<T, R, V>(acc, afresh(g), out + j, bias, g.width - j);
+    for (ptrdiff_t b = 0; b < g.bands_count; ++b) {
+      const TapBand& band = g.bands[b];
+      if (band.row < first || band.row >= last) continue;
+      add_band<T, R, V, K>(acc, g, src + j + band.src, w + band.w);
+    }
+    end_tile<T, R, V>(acc, afresh(g), out + j, residual ? residual + j : nullptr, g.width - j);
+  }
+  return j;
+}
+
+template <class T, int R, int V, int K>
+FC_INLINE void sum_rows(const BandSum<T>& g, ptrdiff_t plane, ptrdiff_t row) {
+  const ptrdiff_t j = sum_tiles<T, R, V, K>(g, plane, row, 0);
+  if (j < g.width) sum_tiles<T, R, 1, K>(g, plane, row, j);
+}
+
+template <class T, int K>
+void sum_planes(const BandSum<T>& g) {
+  // Planes of a multiple of 7 rows are common.
+  const bool sevens = g.rows % 7 == 0;
+  for (ptrdiff_t plane = 0; plane < g.planes; ++plane) {
+    ptrdiff_t row = 0;
+    while (row < g.rows) {
+      const ptrdiff_t left = g.rows - row;
+      if constexpr (kManyRegisters) {
+        if (left >= 8 && !sevens) {
+          sum_rows<T, 8, 2, K>(g, plane, row);
+          row += 8;
+          continue;
+        }
+        if (left >= 7) {
+          sum_rows<T, 7, 2, K>(g, plane, row);
+          row += 7;
+          continue;
+        }
+      }
+      if (left >= 4) {
+        sum_rows<T, 4, kManyRegisters ? 3 : 2, K>(g, plane, row);
+        row += 4;
+      } else if (left >= 2) {
+        sum_rows<T, 2, 4, K>(g, plane, row);
+        row += 2;
       } else {
-        if (residual) y += load_part(residual + i * g.residual_row + v * L, part);
-        store_part(to, clamp(y, lo, hi), part);
+        sum_rows<T, 1, kManyRegisters ? 8 : 6, K>(g, plane, row);
+        row += 1;
       }
     }
   }
 }
 
-template <class T, int R>
-FC_INLINE void sum_rows(const BandSum<T>& g, ptrdiff_t row) {
-  constexpr int V = tile_vectors(R), L = kLanes<T>;
-  ptrdiff_t j = 0;
-  for (; j + (V - 1) * L < g.width; j += V * L) sum_tile<T, R, V>(g, row, j);
-  for (; j < g.width; j += L) sum_tile<T, R, 1>(g, row, j);
-}
-
-template <class T, int R>
-FC_INLINE void pick_rows(const BandSum<T>& g, ptrdiff_t row, ptrdiff_t rows) {
-  if constexpr (R == 1) {
-    sum_rows<T, 1>(g, row);
-  } else {
-    rows == R ? sum_rows<T, R>(g, row) : pick_rows<T, R - 1>(g, row, rows);
-  }
-}
-
-// Rows are split evenly, so that no tile is much smaller than the largest.
 template <class T>
 void band_sum(const BandSum<T>& g) {
-  const ptrdiff_t tiles = (g.rows + kMaxRows - 1) / kMaxRows;
-  for (ptrdiff_t t = 0; t < tiles; ++t) {
-    const ptrdiff_t r0 = g.rows * t / tiles, r1 = g.rows * (t + 1) / tiles;
-    pick_rows<T, kMaxRows>(g, r0, r1 - r0);
+  switch (g.taps) {
+    case 1:
+      return sum_planes<T, 1>(g);
+    case 2:
+      return sum_planes<T, 2>(g);
+    case 3:
+      return sum_planes<T, 3>(g);
+    case 4:
+      return sum_planes<T, 4>(g);
+    case 5:
+      return sum_planes<T, 5>(g);
+    default:
+      return sum_planes<T, kMaxTaps>(g);
   }
 }
 
@@ -152,33 +197,54 @@ FC_INLINE int at_most_vector(ptrdiff_t n) {
 }
 
 template <class T>
-void fill_rows(const T* src, ptrdiff_t src_row, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t step,
-               ptrdiff_t first, ptrdiff_t pitch, T* dst, ptrdiff_t dst_row) {
+FC_INLINE void fill_even(const T* src, ptrdiff_t cols, ptrdiff_t first, ptrdiff_t pitch, T* dst) {
   constexpr int L = kLanes<T>;
-  for (ptrdiff_t i = 0; i < rows; ++i, src += src_row, dst += dst_row) {
-    ptrdiff_t j = 0;
+  T* even = dst + first % 2 * pitch + first / 2;
+  T* odd = dst + (first + 1) % 2 * pitch + (first + 1) / 2;
+  ptrdiff_t j = 0;
+  for (; j + 2 * L <= cols; j += 2 * L, even += L, odd += L) {
+    const Vec<T> a = load(src + j), b = load(src + j + L);
+    store(even, evens<T>(a, b));
+    store(odd, odds<T>(a, b));
+  }
+  if (j < cols) {
+    const Vec<T> a = load_part(src + j, at_most_vector<T>(cols - j));
+    const Vec<T> b = load_part(src + j + L, at_most_vector<T>(cols - j - L));
+    store(even, evens<T>(a, b));
+    store(odd, odds<T>(a, b));
+  }
+}
+
+template <class T>
+void fill_rows(const RowMove<T>& m) {
+  constexpr int L = kLanes<T>;
+  // By value: the stores below might change m, as far as the compiler knows.
+  const ptrdiff_t rows = m.rows, cols = m.cols, step = m.step, first = m.first, pitch = m.pitch;
+  const ptrdiff_t src_row = m.src_row, dst_row = m.dst_row, planes = m.planes;
+  const ptrdiff_t src_plane = m.src_plane, dst_plane = m.dst_plane;
+  const ptrdiff_t whole = cols / L * L;
+  const int part = static_cast<int>(cols - whole);
+  const T* plane = m.src;
+  T* strip = m.dst;
+  for (ptrdiff_t p = 0; p < planes; ++p, plane += src_plane, strip += dst_plane) {
+    const T* src = plane;
+    T* dst = strip;
     if (step == 1) {
-      for (; j + L <= cols; j += L) store(dst + first + j, load(src + j));
-      if (j < cols) store(dst + first + j, load_part(src + j, static_cast<int>(cols - j)));
+      dst += first;
+      for (ptrdiff_t i = 0; i < rows; ++i, src += src_row, dst += dst_row) {
+        for (ptrdiff_t j = 0; j < whole; j += L) store(dst + j, load(src + j));
+        if (part) store(dst + whole, load_part(src + whole, part));
+      }
     } else if (step == 2) {
-      T* even = dst + first % 2 * pitch + first / 2;
-      T* odd = dst + (first + 1) % 2 * pitch + (first + 1) / 2;
-      for (; j < cols; j += 2 * L, even += L, odd += L) {
-        Vec<T> a, b;
-        if (j + 2 * L <= cols) {
-          a = load(src + j);
-          b = load(src + j + L);
-        } else {
-          a = load_part(src + j, at_most_vector<T>(cols - j));
-          b = load_part(src + j + L, at_most_vector<T>(cols - j - L));
-        }
-        store(even, evens<T>(a, b));
-        store(odd, odds<T>(a, b));
+      for (ptrdiff_t i = 0; i < rows; ++i, src += src_row, dst += dst_row) {
+        fill_even(src, cols, first, pitch, dst);
       }
     } else {
-      for (ptrdiff_t f = 0; f < step && f < cols; ++f) {
-        T* to = dst + (first + f) % step * pitch + (first + f) / step;
-        for (j = f; j < cols; j += step) *to++ = src[j];
+      for (ptrdiff_t i = 0; i < rows; ++i, src += src_row, dst += dst_row) {
+        for (ptrdiff_t f = 0; f < step && f < cols; ++f) {
+          T* to = dst + (first + f) % step * pitch + (first + f) / step;
+          for (ptrdiff_t j = f; j < cols; j += step) *to++ = src[j];
+        }
       }
     }
   }
@@ -205,14 +271,22 @@ FC_INLINE void zip(Vec<T> a, Vec<T> b, T* dst) {
 }
 
 template <class T>
-void interleave(const T* src, ptrdiff_t pitch, ptrdiff_t step, ptrdiff_t count, T* dst) {
+void interleave_rows(const RowMove<T>& m) {
   constexpr int L = kLanes<T>;
-  ptrdiff_t j = 0;
-  if (step == 2) {
-    for (; (j + L) * 2 <= count; j += L) zip<T>(load(src + j), load(src + pitch + j), dst + 2 * j);
-  }
-  for (ptrdiff_t f = 0; f < step; ++f) {
-    for (ptrdiff_t i = j; i * step + f < count; ++i) dst[i * step + f] = src[f * pitch + i];
+  for (ptrdiff_t row = 0; row < m.planes * m.rows; ++row) {
+    const T* src = m.src + row / m.rows * m.src_plane + row % m.rows * m.src_row;
+    T* dst = m.dst + row / m.rows * m.dst_plane + row % m.rows * m.dst_row;
+    ptrdiff_t j = 0;
+    if (m.step == 2) {
+      for (; (j + L) * 2 <= m.cols; j += L) {
+        zip<T>(load(src + j), load(src + m.pitch + j), dst + 2 * j);
+      }
+    }
+    for (ptrdiff_t f = 0; f < m.step; ++f) {
+      for (ptrdiff_t i = j; i * m.step + f < m.cols; ++i) {
+        dst[i * m.step + f] = src[f * m.pitch + i];
+      }
+    }
   }
 }
 

@@ -9,8 +9,8 @@ namespace fastconv {
 namespace {
 
 // Rows of the gradient that are held in registers, each used with every tap of a tile.
-constexpr int kDotRows = kRegisters == 32 ? 8 : 4;
-constexpr int kMostDotCols = 8;
+constexpr int kDotRows = kRegisters == 32 ? 7 : 4;
+constexpr int kMostDotCols = 5;
 
 // taps * cols sums, kDotRows rows of gradient and one of the source fill the registers.
 constexpr int most_dot_cols(int taps) {
@@ -90,6 +90,8 @@ template <class T, int K>
 FC_INLINE void pick_dot_taps(const BandDots<T>& g) {
   if constexpr (K == 1) {
     pick_dot_cols<T, 1, most_dot_cols(1)>(g);
+  } else if constexpr (K == 6) {  // never asked for
+    pick_dot_taps<T, 5>(g);
   } else {
     g.taps == K ? pick_dot_cols<T, K, most_dot_cols(K)>(g) : pick_dot_taps<T, K - 1>(g);
   }
@@ -100,17 +102,25 @@ void band_dot(const BandDots<T>& g) {
   pick_dot_taps<T, kMaxTaps>(g);
 }
 
+// Quarters of 16 bytes are added, then their lanes.
+template <class T>
+FC_INLINE T sum_lanes(const T* x) {
+  typedef T Quarter __attribute__((vector_size(16)));
+  typedef T Loose __attribute__((vector_size(16), aligned(alignof(T)), may_alias));
+  constexpr int n = 16 / static_cast<int>(sizeof(T));
+  Quarter v = *reinterpret_cast<const Loose*>(x);
+  FC_UNROLL for (int i = n; i < kLanes<T>; i += n) v += *reinterpret_cast<const Loose*>(x + i);
+  if constexpr (n == 4) {
+    return (v[0] + v[1]) + (v[2] + v[3]);
+  } else {
+    return v[0] + v[1];
+  }
+}
+
 template <class T>
 void lane_sums(const T* in, ptrdiff_t count, T* out, ptrdiff_t out_step) {
   constexpr int L = kLanes<T>;
-  for (ptrdiff_t i = 0; i < count; ++i, in += L) {
-    T v[L];
-    store(v, load(in));
-    FC_UNROLL for (int half = L / 2; half > 0; half /= 2) {
-      FC_UNROLL for (int l = 0; l < half; ++l) v[l] += v[l + half];
-    }
-    out[i * out_step] = v[0];
-  }
+  for (ptrdiff_t i = 0; i < count; ++i, in += L) out[i * out_step] = sum_lanes<T>(in);
 }
 
 }  // namespace

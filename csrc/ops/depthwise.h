@@ -24,13 +24,20 @@ struct AxisTap {
 // The taps of one axis of one phase: positions rise.
 using AxisTaps = std::vector<AxisTap>;
 
+// Bands of equally many taps: [depth tap][source plane][band].
+struct BandGroup {
+  int taps;
+  int64_t per_slab;
+  std::vector<TapBand> bands;
+};
+
 // Rows of the result that use the same taps. The forward direction has one phase; the input
 // gradient has one for every residue of the position modulo the stride.
 struct RowPhase {
   int64_t first[3];                  // of the result
   int64_t extent[3];                 // positions first + i * pixel
   std::vector<int64_t> slab;         // source slab of each depth tap, for z = 0
-  std::vector<TapBand> bands;        // [depth tap][source plane][band]
+  std::vector<BandGroup> groups;     // bands of as many taps each
   std::vector<ptrdiff_t> col, wcol;  // of each tap column
   int64_t spread = 1;                // rows i, i + spread, ... share source rows
   ptrdiff_t w_row = 0;               // between the weights of a band
@@ -54,6 +61,7 @@ struct RowPlan {
   int64_t lead;  // elements before the strip that align its rows
   ptrdiff_t row, slab, plane;
   int64_t units;  // (image, group) pairs of a task
+  int64_t batch;  // of them, those whose strips are filled together
 
   int64_t runs() const { return (images * groups + units - 1) / units; }
   int64_t tasks() const { return runs() * blocks[0] * blocks[1] * blocks[2]; }
@@ -79,10 +87,10 @@ void run_rows(const RowPlan& plan, const RowData<T>& data, char* scratch, int th
 
 // The part of a plane that a block's strip covers, and its copy into the (cleared) strip.
 template <class T>
-void fill_strip(const RowPlan& plan, const int64_t (&lo)[3], const T* src, T* strip);
+void fill_strip(const RowPlan& plan, const int64_t (&lo)[3], const T* src, int64_t units, T* strip);
 
-// Bytes of a strip, from its lead to the last vector that may be read.
-size_t strip_bytes(const RowPlan& plan, size_t item);
+// Bytes of the strips of a batch, from their lead to the last vector that may be read.
+size_t strip_bytes(const RowPlan& plan, int64_t units, size_t item);
 
 // The weight gradient, by the same strips.
 template <class T>

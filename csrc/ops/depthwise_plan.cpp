@@ -41,7 +41,11 @@ AxisTaps input_taps(const ConvProblem& p, int axis, int64_t first) {
 // Rows whose taps lie a multiple of the step apart share source rows: one band for each residue of
 // the tap modulo the step, cut to what the kernels hold in registers.
 struct RowTaps {
-  std::vector<TapBand> bands;  // row and w filled, relative to the smallest tap
+  struct Band {
+    int taps;
+    TapBand band;  // row and w filled, relative to the smallest tap
+  };
+  std::vector<Band> bands;
   int64_t spread = 1;
   int64_t w_row = 1;
 };
@@ -58,10 +62,10 @@ RowTaps split_rows(const AxisTaps& taps, int64_t first, int64_t step, int max_ta
       rows.spread = (same[1].at - same[0].at) / step;
       rows.w_row = same[1].w - same[0].w;
     }
-    const int64_t parts = ceil_div(n, max_taps);
+    const int64_t parts = n == max_taps ? 1 : ceil_div(n, 5);
     for (int64_t i = 0; i < parts; ++i) {
       const int64_t t0 = n * i / parts, t1 = n * (i + 1) / parts;
-      rows.bands.push_back({0, same[t0].at - first, same[t0].w, static_cast<int>(t1 - t0)});
+      rows.bands.push_back({static_cast<int>(t1 - t0), {0, same[t0].at - first, same[t0].w}});
     }
   }
   return rows;
@@ -72,7 +76,7 @@ void cut_blocks(RowPlan* plan, size_t item, int threads) {
   const int64_t lanes = kernels().vector_bytes / static_cast<int64_t>(item);
   // A strip stays in the first-level cache, unless its rows of overlap with the next would then
   // outnumber its own.
-  const int64_t near = 24 << 10, far = static_cast<int64_t>(l2_bytes() / 3);
+  const int64_t near = 28 << 10, far = static_cast<int64_t>(l2_bytes() / 3);
   const int64_t most_cols = 1024;
   const auto parts = [](int64_t extent, int64_t most) {
     return ceil_div(extent, ceil_div(extent, std::max<int64_t>(most, 1)));
@@ -101,6 +105,10 @@ void cut_blocks(RowPlan* plan, size_t item, int threads) {
     const int64_t room = one < far ? 1 + (far - one) / more : 1;
     most = std::max(most, std::min(least, room));
     t.block[axis] = parts(t.grid[axis], most);
+    // Whole tiles of rows.
+    if (t.block[axis] < t.grid[axis] && t.block[axis] > 8) {
+      t.block[axis] = std::min(round_up(t.block[axis], 8), std::max<int64_t>(most / 8 * 8, 8));
+    }
   };
   t.block[0] = 1;
   fit(1, std::max<int64_t>(8, 4 * t.reach[1] / t.step[1]));
@@ -123,7 +131,9 @@ void cut_blocks(RowPlan* plan, size_t item, int threads) {
   // Tasks of some 20 microseconds, and enough of them.
   int64_t taps = 0;
   for (const RowPhase& f : t.phases) {
-    for (const TapBand& b : f.bands) taps += b.taps * static_cast<int64_t>(f.col.size());
+    for (const BandGroup& g : f.groups) {
+      taps += g.taps * static_cast<int64_t>(g.bands.size() * f.col.size());
+    }
   }
   const int64_t positions = t.block[0] * t.block[1] * round_up(t.block[2], lanes) / lanes;
   const int64_t work = t.results * positions * std::max<int64_t>(taps, 1) + 100;
@@ -132,6 +142,10 @@ void cut_blocks(RowPlan* plan, size_t item, int threads) {
     const int64_t blocks = t.blocks[0] * t.blocks[1] * t.blocks[2];
     t.units = std::max<int64_t>(1, std::min(t.units, all_units * blocks / (4 * threads)));
   }
+  // Planes that are small are filled several at a time: calls are dear, and a load of what was
+  // stored just before at another alignment waits.
+  const int64_t bytes = t.sources * t.plane * static_cast<int64_t>(item);
+  t.batch = std::max<int64_t>(1, std::min(std::min(t.units, t.groups), near / 2 / bytes));
 }
 
 }  // namespace
@@ -187,15 +201,23 @@ RowPlan plan_rows(const ConvProblem& p, bool input_gradient, size_t item, int th
     const RowTaps rows = split_rows(*axis[1], t.first[1], t.step[1], max_taps);
     f.spread = rows.spread;
     f.w_row = rows.w_row * p.ker[2];
-    for (const AxisTap& z : *axis[0]) {
-      f.slab.push_back(z.at - t.first[0]);
-      for (int64_t s = 0; s < t.sources; ++s) {
-        for (TapBand band : rows.bands) {
-          band.src = s;  // completed below
-          band.w = (z.w * p.ker[1] + band.w) * p.ker[2] + s * w_source;
-          f.bands.push_back(band);
+    for (const AxisTap& z : *axis[0]) f.slab.push_back(z.at - t.first[0]);
+    for (int taps = max_taps; taps > 0; --taps) {
+      BandGroup group{taps, 0, {}};
+      for (const AxisTap& z : *axis[0]) {
+        for (int64_t s = 0; s < t.sources; ++s) {
+          for (const RowTaps::Band& b : rows.bands) {
+            if (b.taps != taps) continue;
+            TapBand band = b.band;
+            band.src = s;  // completed below
+            band.w = (z.w * p.ker[1] + band.w) * p.ker[2] + s * w_source;
+            group.bands.push_back(band);
+          }
         }
       }
+      if (group.bands.empty()) continue;
+      group.per_slab = static_cast<int64_t>(group.bands.size() / f.slab.size());
+      f.groups.push_back(std::move(group));
     }
     for (const AxisTap& c : *axis[2]) {
       f.col.push_back(c.at - t.first[2]);
@@ -204,10 +226,12 @@ RowPlan plan_rows(const ConvProblem& p, bool input_gradient, size_t item, int th
   }
   cut_blocks(&t, item, threads);
   for (RowPhase& f : t.phases) {
-    const size_t per_slab = f.slab.empty() ? 1 : f.bands.size() / f.slab.size();
-    for (size_t i = 0; i < f.bands.size(); ++i) {
-      TapBand& b = f.bands[i];
-      b.src = b.src * t.plane + f.slab[i / per_slab] * t.slab + b.row * t.row;
+    for (BandGroup& group : f.groups) {
+      for (size_t i = 0; i < group.bands.size(); ++i) {
+        TapBand& b = group.bands[i];
+        const int64_t slab = f.slab[i / static_cast<size_t>(group.per_slab)];
+        b.src = b.src * t.plane + slab * t.slab + b.row * t.row;
+      }
     }
     for (ptrdiff_t& c : f.col) c = c % t.step[2] * t.pitch + c / t.step[2];
   }

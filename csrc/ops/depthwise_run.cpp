@@ -12,7 +12,7 @@ namespace fastconv {
 namespace {
 
 struct Sizes {
-  size_t strip, temp;
+  size_t strip, temp;  // bytes
   int64_t temp_pitch;  // of a phase of a row
   size_t per_thread() const { return strip + temp; }
 };
@@ -21,26 +21,30 @@ template <class T>
 Sizes sizes(const RowPlan& t) {
   const int64_t lanes = of_type<T>(*kernels().depthwise).lanes;
   Sizes s{};
-  s.strip = strip_bytes(t, sizeof(T));
+  s.strip = strip_bytes(t, t.batch, sizeof(T));
   s.temp_pitch = (t.block[2] + lanes - 1) / lanes * lanes;
-  if (t.pixel[2] > 1) s.temp = Carver::bytes<T>(t.block[1] * t.pixel[2] * s.temp_pitch);
+  if (t.pixel[2] > 1) {
+    s.temp = Carver::bytes<T>(t.batch * t.block[1] * t.pixel[2] * s.temp_pitch);
+  }
   return s;
 }
 
-// One plane of the result of one block: all phases.
+// One result plane of each unit of a batch, one block of it: all phases.
 template <class T>
 struct PlaneTask {
   const RowPlan& t;
-  const RowData<T>& data;
   const int64_t (&lo)[3];
   const int64_t (&hi)[3];
   const T* strip;
   T* temp;
   int64_t temp_pitch;
-  bool skip;  // whether padding can be left out: not if a weight is infinite, as 0 * inf is NaN
+  bool skip;     // whether padding can be left out: not if a weight is infinite, as 0 * inf is NaN
+  BandSum<T> g;  // what all rows have in common
+  T* dst;
+  const T* residual;
 };
 
-// Rows [lo, hi) of depth z of one phase.
+// `rows` rows of depth z of one phase.
 template <class T>
 void phase_rows(const PlaneTask<T>& job, const RowPhase& f, BandSum<T> g, int64_t z, int64_t rows,
                 int64_t width) {
@@ -51,21 +55,19 @@ void phase_rows(const PlaneTask<T>& job, const RowPhase& f, BandSum<T> g, int64_
   size_t d0 = 0, d1 = f.slab.size();
   while (job.skip && d0 < d1 && z0 + zi + f.slab[d0] < 0) ++d0;
   while (job.skip && d1 > d0 && z0 + zi + f.slab[d1 - 1] >= t.dims[0]) --d1;
-  const size_t per_slab = f.slab.empty() ? 0 : f.bands.size() / f.slab.size();
-  g.bands = f.bands.data() + d0 * per_slab;
-  g.bands_count = static_cast<ptrdiff_t>((d1 - d0) * per_slab);
+  const bool empty = d0 == d1 || f.groups.empty() || f.col.empty();
   g.w_row = f.w_row;
   g.col = f.col.data();
   g.w_col = f.wcol.data();
   g.cols = static_cast<ptrdiff_t>(f.col.size());
-  if (g.cols == 0) g.bands_count = 0;
   g.src_row = f.spread * t.step[1] * t.row;
   g.row_step = f.spread * t.step[1];
   g.width = width;
   const int64_t y0 = job.lo[1] * t.step[1] + t.first[1];
-  const T* residual = g.residual;
+  const T* const residual = g.residual;
   const ptrdiff_t out_row = g.out_row, residual_row = g.residual_row;
-  T* out = g.out;
+  T* const out = g.out;
+  const bool clamped = g.clamped;
   g.out_row *= f.spread;
   g.residual_row *= f.spread;
   constexpr ptrdiff_t unlimited = PTRDIFF_MAX / 4;
@@ -74,22 +76,33 @@ void phase_rows(const PlaneTask<T>& job, const RowPhase& f, BandSum<T> g, int64_
     g.row_lo = job.skip ? -y0 - i * t.step[1] : -unlimited;
     g.row_hi = job.skip ? t.dims[1] - y0 - i * t.step[1] : unlimited;
     g.out = out + i * out_row;
-    g.residual = residual ? residual + i * residual_row : nullptr;
     g.rows = (rows - i + f.spread - 1) / f.spread;
-    band.sum(g);
+    // Bands of equally many taps at a time; the sums rest in the result between them.
+    const size_t passes = empty ? 1 : f.groups.size();
+    for (size_t pass = 0; pass < passes; ++pass) {
+      const bool last = pass + 1 == passes;
+      g.taps = 1;
+      g.bands_count = 0;
+      if (!empty) {
+        const BandGroup& group = f.groups[pass];
+        g.taps = group.taps;
+        g.bands = group.bands.data() + d0 * static_cast<size_t>(group.per_slab);
+        g.bands_count = static_cast<ptrdiff_t>(d1 - d0) * group.per_slab;
+      }
+      g.accumulate = pass > 0;
+      g.residual = last && residual ? residual + i * residual_row : nullptr;
+      g.clamped = last && clamped;
+      band.sum(g);
+    }
   }
 }
 
 template <class T>
-void result_plane(const PlaneTask<T>& job, const T* w, T bias, ptrdiff_t plane) {
+void result_planes(const PlaneTask<T>& job) {
   const RowPlan& t = job.t;
   const auto& band = of_type<T>(*kernels().depthwise);
   const int64_t columns = t.pixel[2];
-  BandSum<T> g{};
-  g.w = w;
-  g.bias = bias;
-  g.lo = job.data.lo;
-  g.hi = job.data.hi;
+  BandSum<T> g = job.g;
   for (size_t at = 0; at < t.phases.size(); at += static_cast<size_t>(columns)) {
     const RowPhase& row_phase = t.phases[at];
     int64_t hi[3];
@@ -99,29 +112,37 @@ void result_plane(const PlaneTask<T>& job, const T* w, T bias, ptrdiff_t plane) 
     const ptrdiff_t y = job.lo[1] * t.pixel[1] + row_phase.first[1];
     const ptrdiff_t x = job.lo[2] * columns;
     for (int64_t z = job.lo[0]; z < hi[0]; ++z) {
-      const ptrdiff_t first =
-          plane + ((z * t.pixel[0] + row_phase.first[0]) * t.out[1] + y) * t.out[2] + x;
+      const ptrdiff_t first = ((z * t.pixel[0] + row_phase.first[0]) * t.out[1] + y) * t.out[2] + x;
       const ptrdiff_t out_row = t.pixel[1] * t.out[2];
       if (columns == 1) {
-        g.out = job.data.dst + first;
+        g.out = job.dst + first;
         g.out_row = out_row;
-        g.residual = job.data.residual ? job.data.residual + first : nullptr;
+        g.residual = job.residual ? job.residual + first : nullptr;
         g.residual_row = out_row;
         phase_rows(job, row_phase, g, z, rows, hi[2] - job.lo[2]);
         continue;
       }
+      g.out_row = columns * job.temp_pitch;
+      g.next_out = rows * g.out_row;
       for (int64_t c = 0; c < columns; ++c) {
         const RowPhase& f = t.phases[at + static_cast<size_t>(c)];
         const int64_t width = std::min(job.hi[2], f.extent[2]) - job.lo[2];
         g.out = job.temp + c * job.temp_pitch;
-        g.out_row = columns * job.temp_pitch;
         if (width > 0) phase_rows(job, f, g, z, rows, width);
       }
-      const int64_t count = std::min(job.hi[2] * columns, t.out[2]) - x;
-      for (int64_t i = 0; i < rows; ++i) {
-        band.interleave(job.temp + i * columns * job.temp_pitch, job.temp_pitch, columns, count,
-                        job.data.dst + first + i * out_row);
-      }
+      RowMove<T> m{};
+      m.src = job.temp;
+      m.src_row = g.out_row;
+      m.src_plane = g.next_out;
+      m.dst = job.dst + first;
+      m.dst_row = out_row;
+      m.dst_plane = job.g.next_out;
+      m.planes = g.planes;
+      m.rows = rows;
+      m.cols = std::min(job.hi[2] * columns, t.out[2]) - x;
+      m.step = columns;
+      m.pitch = job.temp_pitch;
+      band.interleave(m);
     }
   }
 }
@@ -129,16 +150,15 @@ void result_plane(const PlaneTask<T>& job, const T* w, T bias, ptrdiff_t plane) 
 // x - x is NaN where x is not finite.
 template <class T>
 bool all_finite(const T* w, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
-    if (w[i] - w[i] != T(0)) return false;
-  }
-  return true;
+  bool finite = true;
+  for (int64_t i = 0; i < n; ++i) finite &= w[i] - w[i] == T(0);
+  return finite;
 }
 
 }  // namespace
 
 template <class T>
-void fill_strip(const RowPlan& t, const int64_t (&lo)[3], const T* src, T* strip) {
+void fill_strip(const RowPlan& t, const int64_t (&lo)[3], const T* src, int64_t units, T* strip) {
   const auto& band = of_type<T>(*kernels().depthwise);
   // Positions of the strip's first element in the source, and the part that lies inside.
   int64_t at[3], from[3], to[3];
@@ -149,19 +169,28 @@ void fill_strip(const RowPlan& t, const int64_t (&lo)[3], const T* src, T* strip
     to[i] = std::min(at[i] + need[i], t.dims[i]);
     if (from[i] >= to[i]) return;
   }
-  for (int64_t s = 0; s < t.sources; ++s) {
-    for (int64_t z = from[0]; z < to[0]; ++z) {
-      const T* rows = src + ((s * t.dims[0] + z) * t.dims[1] + from[1]) * t.dims[2] + from[2];
-      T* slab = strip + s * t.plane + (z - at[0]) * t.slab + (from[1] - at[1]) * t.row;
-      band.fill(rows, t.dims[2], to[1] - from[1], to[2] - from[2], t.step[2], from[2] - at[2],
-                t.pitch, slab, t.row);
-    }
+  RowMove<T> m{};
+  m.src_row = t.dims[2];
+  m.src_plane = t.dims[0] * t.dims[1] * t.dims[2];
+  m.dst_row = t.row;
+  m.dst_plane = t.plane;
+  m.planes = units * t.sources;
+  m.rows = to[1] - from[1];
+  m.cols = to[2] - from[2];
+  m.step = t.step[2];
+  m.first = from[2] - at[2];
+  m.pitch = t.pitch;
+  for (int64_t z = from[0]; z < to[0]; ++z) {
+    m.src = src + (z * t.dims[1] + from[1]) * t.dims[2] + from[2];
+    m.dst = strip + (z - at[0]) * t.slab + (from[1] - at[1]) * t.row;
+    band.fill(m);
   }
 }
 
-size_t strip_bytes(const RowPlan& t, size_t item) {
+size_t strip_bytes(const RowPlan& t, int64_t units, size_t item) {
   const int64_t lanes = kernels().vector_bytes / static_cast<int64_t>(item);
-  return Carver::bytes<char>(static_cast<size_t>(t.lead + t.sources * t.plane + 2 * lanes) * item);
+  const int64_t count = t.lead + units * t.sources * t.plane + 2 * lanes;
+  return Carver::bytes<char>(static_cast<size_t>(count) * item);
 }
 
 size_t row_bytes(const RowPlan& t, size_t item, int threads) {
@@ -172,6 +201,7 @@ size_t row_bytes(const RowPlan& t, size_t item, int threads) {
 
 template <class T>
 void run_rows(const RowPlan& t, const RowData<T>& data, char* scratch, int threads) {
+  constexpr T infinity = std::numeric_limits<T>::infinity();
   const Sizes size = sizes<T>(t);
   const ptrdiff_t src_plane = t.dims[0] * t.dims[1] * t.dims[2];
   const ptrdiff_t dst_plane = t.out[0] * t.out[1] * t.out[2];
@@ -190,23 +220,38 @@ void run_rows(const RowPlan& t, const RowData<T>& data, char* scratch, int threa
     // The zeros of the padding stay where they are from plane to plane.
     std::memset(base, 0, size.strip);
     const int64_t last = std::min(units, (rest + 1) * t.units);
-    for (int64_t unit = rest * t.units; unit < last; ++unit) {
+    for (int64_t unit = rest * t.units; unit < last;) {
       const int64_t group = unit % t.groups;
-      const T* src = data.src + unit * t.sources * src_plane;
+      const int64_t count = std::min({t.batch, last - unit, t.groups - group});
+      fill_strip(t, lo, data.src + unit * t.sources * src_plane, count, strip);
       PlaneTask<T> job{
-          t, data, lo, hi, strip, reinterpret_cast<T*>(base + size.strip), size.temp_pitch, skip};
-      fill_strip(t, lo, src, strip);
+          t,    lo, hi,      strip,  reinterpret_cast<T*>(base + size.strip), size.temp_pitch,
+          skip, {}, nullptr, nullptr};
+      job.g.planes = count;
+      job.g.next_src = t.sources * t.plane;
+      job.g.next_w = t.w_group;
+      job.g.next_out = t.results * dst_plane;
+      job.g.next_bias = t.results;
+      job.g.lo = data.lo;
+      job.g.hi = data.hi;
+      job.g.clamped = data.lo > -infinity || data.hi < infinity;
       for (int64_t r = 0; r < t.results; ++r) {
-        result_plane<T>(job, data.w + group * t.w_group + r * t.w_result,
-                        data.bias ? data.bias[group * t.results + r] : T(0),
-                        (unit * t.results + r) * dst_plane);
+        const ptrdiff_t plane = (unit * t.results + r) * dst_plane;
+        job.dst = data.dst + plane;
+        job.residual = data.residual ? data.residual + plane : nullptr;
+        job.g.w = data.w + group * t.w_group + r * t.w_result;
+        job.g.bias = data.bias ? data.bias + group * t.results + r : nullptr;
+        result_planes(job);
       }
+      unit += count;
     }
   });
 }
 
-template void fill_strip<float>(const RowPlan&, const int64_t (&)[3], const float*, float*);
-template void fill_strip<double>(const RowPlan&, const int64_t (&)[3], const double*, double*);
+template void fill_strip<float>(const RowPlan&, const int64_t (&)[3], const float*, int64_t,
+                                float*);
+template void fill_strip<double>(const RowPlan&, const int64_t (&)[3], const double*, int64_t,
+                                 double*);
 template void run_rows<float>(const RowPlan&, const RowData<float>&, char*, int);
 template void run_rows<double>(const RowPlan&, const RowData<double>&, char*, int);
 
