@@ -155,8 +155,8 @@ struct WinogradProduct {
   bool narrow;    // one vector of lanes instead of nr
   bool resume;    // sums start from C: splitting the depth changes no bit
   bool add;       // sums are added to C: short sums err less
-  const T* next;  // what the product after this one reads: fetched meanwhile
-  ptrdiff_t next_bytes;
+  const T *next_a, *next_b;  // what the products after this one read: fetched meanwhile
+  ptrdiff_t next_a_bytes, next_b_bytes;
 };
 
 template <class T>

@@ -31,17 +31,26 @@ FC_INLINE Vec<T> load_between(const T* p, int lo, int hi) {
 #endif
 }
 
+template <bool value>
+struct Whole {
+  constexpr operator bool() const { return value; }
+};
+
 constexpr ptrdiff_t bounded(ptrdiff_t x, ptrdiff_t lo, ptrdiff_t hi) {
   return x < lo ? lo : x > hi ? hi : x;
 }
 
-// Windows of Tf::kFrom x Tf::kFrom pixels, kStep apart, to Tf::kTo x Tf::kTo points.
+// Windows of Tf::kFrom x Tf::kFrom pixels, kStep apart, to Tf::kTo x Tf::kTo points. Vector by
+// vector of pixels: transform along y, transpose, and at once transform along x the tiles now
+// complete.
 template <class T, class Tf, int kStep>
 void tiles_in(const WinogradIn<T>& g) {
   constexpr int L = kLanes<T>, kFrom = Tf::kFrom, kTo = Tf::kTo;
-  alignas(64) T down[kTo][L][L];       // one vector of pixels: [point along y][channel][pixel]
-  alignas(64) T turned[kTo][kRun][L];  // [point along y][pixel][channel]
+  alignas(64) T down[kTo][L][L];            // [point along y][channel][pixel]
+  alignas(64) T turned[kTo][kFrom + L][L];  // [point along y][pixel][channel]
   alignas(64) const T zeros[L] = {};
+  const int channels = g.channels, tiles = g.tiles;
+  const ptrdiff_t point = g.point, tile = g.tile;
   // Rows outside the image are a row of zeros that never advances.
   const T* row[kFrom];
   ptrdiff_t plane[kFrom], along[kFrom];
@@ -51,41 +60,52 @@ void tiles_in(const WinogradIn<T>& g) {
     plane[i] = inside ? g.plane : 0;
     along[i] = inside ? 1 : 0;
   }
-  for (int c = g.channels; c < L; ++c) {
+  for (int c = channels; c < L; ++c) {
     FC_UNROLL for (int i = 0; i < kTo; ++i) store(down[i][c], Vec<T>{});
   }
-  const int pixels = (g.tiles - 1) * kStep + kFrom;
-  for (int j = 0; j < pixels; j += L) {
-    const ptrdiff_t x = g.x + j;
-    const int lo = static_cast<int>(bounded(-x, 0, L));
-    const int hi = static_cast<int>(bounded(g.width - x, lo, L));
-    for (int c = 0; c < g.channels; ++c) {
-      Vec<T> d[kFrom], r[kTo];
-      if (hi - lo == L) {
-        FC_UNROLL for (int i = 0; i < kFrom; ++i) d[i] = load(row[i] + j * along[i] + c * plane[i]);
-      } else {
+  int kept = 0, done = 0;  // pixels left from the vector before, tiles finished
+  for (ptrdiff_t j = 0; done < tiles; j += L) {
+    const int lo = static_cast<int>(bounded(-g.x - j, 0, L));
+    const int hi = static_cast<int>(bounded(g.width - g.x - j, lo, L));
+    const auto along_y = [&](auto whole) {
+      const T* at[kFrom];
+      FC_UNROLL for (int i = 0; i < kFrom; ++i) at[i] = row[i] + j * along[i];
+      for (int c = 0; c < channels; ++c) {
+        Vec<T> d[kFrom], r[kTo];
         FC_UNROLL for (int i = 0; i < kFrom; ++i) {
-          d[i] = load_between(row[i] + j * along[i] + c * plane[i], lo, hi);
+          d[i] = whole ? load(at[i]) : load_between(at[i], lo, hi);
+          at[i] += plane[i];
         }
+        Tf::run(d, r);
+        FC_UNROLL for (int i = 0; i < kTo; ++i) store(down[i][c], r[i]);
       }
-      Tf::run(d, r);
-      FC_UNROLL for (int i = 0; i < kTo; ++i) store(down[i][c], r[i]);
+    };
+    if (hi - lo == L) {
+      along_y(Whole<true>{});
+    } else {
+      along_y(Whole<false>{});
     }
+    const int have = kept + L;
+    const int complete = have < kFrom ? 0 : (have - kFrom) / kStep + 1;
+    const int ready = complete < tiles - done ? complete : tiles - done;
     for (int i = 0; i < kTo; ++i) {
       Vec<T> v[L];
       FC_UNROLL for (int c = 0; c < L; ++c) v[c] = load(down[i][c]);
       transpose_square<T>(v);
-      FC_UNROLL for (int c = 0; c < L; ++c) store(turned[i][j + c], v[c]);
+      FC_UNROLL for (int c = 0; c < L; ++c) store(turned[i][kept + c], v[c]);
+      T* to = g.dst + i * kTo * point + done * tile;
+      for (int t = 0; t < ready; ++t, to += tile) {
+        Vec<T> d[kFrom], r[kTo];
+        FC_UNROLL for (int q = 0; q < kFrom; ++q) d[q] = load(turned[i][t * kStep + q]);
+        Tf::run(d, r);
+        FC_UNROLL for (int q = 0; q < kTo; ++q) store(to + q * point, r[q]);
+      }
+      for (int p = ready * kStep; p < have; ++p) {
+        if (p - ready * kStep < kFrom) store(turned[i][p - ready * kStep], load(turned[i][p]));
+      }
     }
-  }
-  for (int i = 0; i < kTo; ++i) {
-    T* to = g.dst + i * kTo * g.point;
-    for (int t = 0; t < g.tiles; ++t, to += g.tile) {
-      Vec<T> d[kFrom], r[kTo];
-      FC_UNROLL for (int q = 0; q < kFrom; ++q) d[q] = load(turned[i][t * kStep + q]);
-      Tf::run(d, r);
-      FC_UNROLL for (int q = 0; q < kTo; ++q) store(to + q * g.point, r[q]);
-    }
+    kept = have - ready * kStep;
+    done += ready;
   }
 }
 

@@ -9,10 +9,12 @@ namespace fastconv {
 extern const Algorithm kIm2colForward, kIm2colInput, kDirectForward, kDirectInput;
 // implicit_gemm_weight.cpp
 extern const Algorithm kIm2colWeight;
-// winograd.cpp
+// winograd_rows.cpp
 extern const Algorithm kWinogradForward, kWinogradInput, kWinograd2Forward, kWinograd2Input;
 // depthwise.cpp
 extern const Algorithm kDepthwiseForward, kDepthwiseInput, kDepthwiseWeight;
 extern const Algorithm kGroupedForward, kGroupedInput, kGroupedWeight;
+// winograd_weight.cpp
+extern const Algorithm kWinogradWeight, kWinograd2Weight;
 
 }  // namespace fastconv

@@ -14,12 +14,14 @@ namespace {
 // How the work is cut. Nothing here changes the order in which an output is summed.
 struct Cut {
   int64_t points;
-  int64_t blocks, block;  // of tiles, and the tiles of the largest
-  int64_t panels, panel;  // of rows, and the lanes of one: whole register tiles
-  int64_t chunk;          // channels of a product
-  bool fly;               // filters are transformed chunk by chunk
-  bool shared;            // the tiles' points are made by all threads for all
-  ptrdiff_t v_tile, v_point, u_point, u_sub, m_point;
+  int64_t blocks, block;               // of tiles, and the tiles of the largest
+  int64_t panels, panel;               // of rows, and the lanes of one: whole register tiles
+  int64_t chunk;                       // channels of a product
+  bool fly;                            // filters are transformed chunk by chunk
+  bool shared;                         // the tiles' points are made by all threads for all
+  ptrdiff_t v_tile, v_point, v_chunk;  // tiles' points: [chunk][point][tile][channel of chunk]
+  ptrdiff_t u_point, u_sub, m_point;
+  int64_t chunks;
 };
 
 template <class T>
@@ -28,11 +30,10 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
   const int64_t item = sizeof(T), l2 = static_cast<int64_t>(l2_bytes());
   Cut c;
   c.points = (tiles.m + 2) * (tiles.m + 2);
-  c.v_tile = channel_pitch<T>(g.channels);
   // A block's points fit the second-level cache beside a panel of filters and of sums, but a block
   // of few tiles would fetch the filters too often.
-  const int64_t fits = l2 * 2 / 5 / (c.points * c.v_tile * item);
-  const int64_t most = std::max<int64_t>(4 * k.mr, std::min<int64_t>(fits, 8 * k.mr));
+  const int64_t fits = l2 / 5 / (c.points * g.channels * item);
+  const int64_t most = std::max<int64_t>(3 * k.mr, std::min<int64_t>(fits, 8 * k.mr));
   c.blocks = std::max<int64_t>(1, ceil_div(tiles.count(), most));
   c.shared = threads > 1 && g.groups * c.blocks < 3 * threads;
   if (!c.shared && c.blocks > 1 && c.blocks < 8 * threads) {
@@ -58,7 +59,10 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
     const int64_t chunks = ceil_div(g.channels, std::max<int64_t>(most_chunk, k.lanes));
     c.chunk = ceil_div(ceil_div(g.channels, chunks), k.lanes) * k.lanes;
   }
+  c.chunks = ceil_div(g.channels, c.chunk);
+  c.v_tile = channel_pitch<T>(c.chunk);
   c.v_point = padded<T>(c.block * c.v_tile);
+  c.v_chunk = c.points * c.v_point;
   c.m_point = padded<T>(c.block * c.panel);
   c.u_point = padded<T>(c.chunk * k.nr);
   c.u_sub = c.points * c.u_point;
@@ -83,7 +87,7 @@ template <class T>
 Sizes<T> sizes(const Correlation<T>& g, const Cut& c, int m, bool prepared) {
   Sizes<T> s{};
   if (!prepared && !c.fly) s.filters = all_filters_bytes(g, m);
-  const size_t block = c.points * c.v_point;
+  const size_t block = c.chunks * c.v_chunk;
   (c.shared ? s.points : s.own_points) =
       Carver::bytes<T>(c.shared ? g.groups * c.blocks * block : block);
   if (c.fly) s.own_filters = Carver::bytes<T>(c.panel / table<T>().nr * c.u_sub);
@@ -148,7 +152,7 @@ struct Pieces {
           in.y = y + g.y0;
           in.x = x + g.x0;
           in.tiles = count;
-          in.dst = v + index * c.v_tile + channel;
+          in.dst = v + channel / c.chunk * c.v_chunk + index * c.v_tile + channel % c.chunk;
           in.tile = c.v_tile;
           in.point = c.v_point;
           tile_of<T, M>().input(in);
@@ -176,14 +180,17 @@ struct Pieces {
                                   c.u_point);
         }
       }
-      p.next_bytes = p.depth * k.nr * sizeof(T);
+      const T* a = v + ch / c.chunk * c.v_chunk;
+      p.next_a_bytes = count * c.v_tile * sizeof(T) / subs;
+      p.next_b_bytes = p.depth * k.nr * sizeof(T);
       for (int64_t i = 0; i < c.points; ++i) {
-        p.a = v + i * c.v_point + ch;
+        p.a = a + i * c.v_point;
         for (int64_t s = 0; s < subs; ++s) {
           p.b = u + s * c.u_sub + i * c.u_point;
           p.c = m + i * c.m_point + s * k.nr;
           p.narrow = lanes - s * k.nr <= k.lanes;
-          p.next = s + 1 < subs ? p.b + c.u_sub : u + (i + 1) * c.u_point;
+          p.next_a = p.a + c.v_point + s * (c.v_point / subs);
+          p.next_b = s + 1 < subs ? p.b + c.u_sub : u + (i + 1) * c.u_point;
           k.product(p);
         }
       }
@@ -270,7 +277,7 @@ void correlate(const Correlation<T>& g, const void* prepared, char* scratch, int
     return;
   }
   const int64_t vectors = ceil_div(g.channels, lanes);
-  const ptrdiff_t unit_points = c.points * c.v_point;
+  const ptrdiff_t unit_points = c.chunks * c.v_chunk;
   parallel_for(units * vectors, threads, [&](int64_t task, int) {
     const int64_t unit = task / vectors;
     pieces.input(unit / c.blocks, unit % c.blocks, task % vectors * lanes,
