@@ -107,7 +107,7 @@ PyObject* py_sgd_step(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
         using T = decltype(zero);
         const SgdStep<T> step{static_cast<T>(v[0]),
                               static_cast<T>(v[1]),
-                              static_cast<T>(v[2]),
+                              static_cast<T>(1 - v[2]),
                               static_cast<T>(v[3]),
                               nesterov,
                               maximize,
@@ -141,14 +141,15 @@ PyObject* py_adam_step(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
       typed(p, [&](auto zero) {
         using T = decltype(zero);
         AdamStep<T> step{};
-        step.rate = static_cast<T>(v[0]);
+        step.rate = static_cast<T>(v[0] * v[5]);
         step.beta1 = static_cast<T>(v[1]);
         step.beta2 = static_cast<T>(v[2]);
         step.eps = static_cast<T>(v[3]);
-        step.decay = static_cast<T>(v[4]);
-        step.correction1 = static_cast<T>(v[5]);
-        step.correction2 = static_cast<T>(v[6]);
-        step.decoupled = decoupled;
+        step.fresh1 = static_cast<T>(1 - v[1]);
+        step.fresh2 = static_cast<T>(1 - v[2]);
+        step.decay = static_cast<T>(decoupled ? 0 : v[4]);
+        step.shrink = static_cast<T>(decoupled ? 1 - v[0] * v[4] : 1);
+        step.correction = static_cast<T>(v[6]);
         step.maximize = maximize;
         adam_step(data<T>(p), data<T>(g.array()), data<T>(m), data<T>(s), data<T>(most),
                   PyArray_SIZE(p), step, threads);

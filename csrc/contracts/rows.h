@@ -13,7 +13,7 @@ struct UnaryKernel {
   void (*backward)(const T* g, const T* x, T* dx, ptrdiff_t n, T a, T b);  // dx may be g or x
 };
 
-constexpr int kUnaryCount = 13;
+constexpr int kUnaryCount = 15;
 
 template <class T>
 struct PointwiseKernels {
@@ -46,16 +46,20 @@ struct NormTable {
 
 template <class T>
 struct SgdStep {
-  T rate, momentum, dampening, decay;
+  T rate, momentum, fresh, decay;  // fresh: 1 - dampening
   bool nesterov, maximize;
   bool first;  // the velocity has no value yet
 };
 
 template <class T>
 struct AdamStep {
-  T rate, beta1, beta2, eps, decay;
-  T correction1, correction2;  // 1 / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
-  bool decoupled, maximize;
+  T rate;  // divided by 1 - beta1^t already
+  T beta1, beta2;
+  T fresh1, fresh2;   // 1 - beta1, 1 - beta2
+  T eps, correction;  // 1 / sqrt(1 - beta2^t)
+  T decay;            // of the gradient
+  T shrink;           // of the parameter: 1 - rate * decay where decoupled, else 1
+  bool maximize;
 };
 
 // An optimiser's step over one parameter (update.h).

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._types import Array
 from ..autograd import needs_grad, raw
 
@@ -93,3 +94,31 @@ def flat_ints(values: Sequence[Any]) -> Shape:
     if len(values) == 1 and not isinstance(values[0], (int, np.integer)):
         values = tuple(values[0])
     return tuple(int(raw(v)) for v in values)
+
+
+def compiled(*arrays: Any) -> bool:
+    """Whether the compiled rows take these arrays: all float32, or all float64."""
+    first = arrays[0].dtype
+    return (first == np.float32 or first == np.float64) and all(
+        isinstance(a, np.ndarray) and a.dtype == first and a.dtype.isnative for a in arrays
+    )
+
+
+def row(
+    name: str, plain: Callable[[Array], Any], a: float = 0.0, b: float = 0.0
+) -> Callable[[Array], Any]:
+    """An elementwise function: the compiled one called `name`, or for other dtypes `plain`."""
+    return lambda x: _core.unary(name, x, a, b) if compiled(x) else plain(x)
+
+
+def row_backward(
+    name: str, plain: Callable[[Array, Array], Any], a: float = 0.0, b: float = 0.0
+) -> Callable[[Array, Array], Any]:
+    """As :func:`row` for the gradient: of the result, and what the rule reads."""
+
+    def backward(g: Array, x: Array) -> Any:
+        if compiled(x, g) and g.shape == x.shape:
+            return _core.unary_backward(name, g, x, a, b)
+        return plain(g, x)
+
+    return backward

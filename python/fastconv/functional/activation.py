@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, assign, needs_grad, raw, record
 from ._erf import erf_forward
-from ._tools import axis_of, sum_to
+from ._tools import axis_of, compiled, row, row_backward, sum_to
 
 __all__ = [
     "celu",
@@ -105,15 +106,19 @@ def _apply(
 # ---- rectifiers ----------------------------------------------------------------------------------
 
 
-def relu_backward(grad_output: Array, output: Array) -> Array:
+def relu_backward(grad_output: Array, output: Array) -> Any:
     """Gradient of :func:`relu` given its output (or its input: both have the same signs)."""
-    return grad_output * (output > 0)
+    return _relu_backward(grad_output, output)
+
+
+_relu = row("relu", lambda x: np.maximum(x, 0))
+_relu_backward = row_backward("relu", lambda g, y: g * (y > 0))
 
 
 def relu(input: Operand, inplace: bool = False) -> Result:
     """``max(0, input)``; NaN stays NaN."""
     if not isinstance(input, TensorBase):
-        return np.maximum(input, 0, out=input if inplace else None)
+        return np.maximum(input, 0, out=input) if inplace else _relu(input)
     fused = input._with_activation("relu", inplace)
     if fused is not None:
         return fused
@@ -122,7 +127,7 @@ def relu(input: Operand, inplace: bool = False) -> Result:
         np.maximum(input._array, 0, out=input._array)
         input._touch()
         return input
-    y = np.maximum(input._array, 0)
+    y = _relu(input._array)
     result = record("Relu", y, (input,), lambda g: (relu_backward(g, y),), saves_output=not inplace)
     return assign(input, result) if inplace else result
 
@@ -132,9 +137,9 @@ def relu_(input: Operand) -> Result:
     return relu(input, True)
 
 
-def relu6_backward(grad_output: Array, output: Array) -> Array:
+def relu6_backward(grad_output: Array, output: Array) -> Any:
     """Gradient of :func:`relu6` given its output or its input: passes strictly between 0 and 6."""
-    return grad_output * ((output > 0) & (output < 6))
+    return hardtanh_backward(grad_output, output, 0, 6)
 
 
 def relu6(input: Operand, inplace: bool = False) -> Result:
@@ -143,16 +148,18 @@ def relu6(input: Operand, inplace: bool = False) -> Result:
         "Relu6",
         input,
         inplace,
-        lambda x: np.minimum(np.maximum(x, 0), 6),
+        row("hardtanh", lambda x: np.minimum(np.maximum(x, 0), 6), 0, 6),
         relu6_backward,
         reads_output=True,
         fused="relu6",
     )
 
 
-def leaky_relu_backward(grad_output: Array, input: Array, negative_slope: float = 0.01) -> Array:
+def leaky_relu_backward(grad_output: Array, input: Array, negative_slope: float = 0.01) -> Any:
     """Gradient of :func:`leaky_relu`."""
-    return np.where(input > 0, grad_output, grad_output * negative_slope)
+    return row_backward(
+        "leaky_relu", lambda g, x: np.where(x > 0, g, g * negative_slope), negative_slope
+    )(grad_output, input)
 
 
 def leaky_relu(input: Operand, negative_slope: float = 0.01, inplace: bool = False) -> Result:
@@ -161,7 +168,7 @@ def leaky_relu(input: Operand, negative_slope: float = 0.01, inplace: bool = Fal
         "LeakyRelu",
         input,
         inplace,
-        lambda x: np.where(x > 0, x, x * negative_slope),
+        row("leaky_relu", lambda x: np.where(x > 0, x, x * negative_slope), negative_slope),
         lambda g, x: leaky_relu_backward(g, x, negative_slope),
         fused="leaky_relu" if negative_slope == 0.01 else None,
     )
@@ -203,9 +210,11 @@ def prelu(input: Operand, weight: Operand) -> Result:
     )
 
 
-def elu_backward(grad_output: Array, input: Array, alpha: float = 1.0) -> Array:
+def elu_backward(grad_output: Array, input: Array, alpha: float = 1.0) -> Any:
     """Gradient of :func:`elu`."""
-    return grad_output * np.where(input > 0, 1, alpha * np.exp(np.minimum(input, 0)))
+    return row_backward(
+        "elu", lambda g, x: g * np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0))), alpha, 1
+    )(grad_output, input)
 
 
 def elu(input: Operand, alpha: float = 1.0, inplace: bool = False) -> Result:
@@ -214,7 +223,7 @@ def elu(input: Operand, alpha: float = 1.0, inplace: bool = False) -> Result:
         "Elu",
         input,
         inplace,
-        lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+        row("elu", lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))), alpha, 1),
         lambda g, x: elu_backward(g, x, alpha),
     )
 
@@ -234,9 +243,23 @@ _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
 
 
-def selu_backward(grad_output: Array, input: Array) -> Array:
+def selu_backward(grad_output: Array, input: Array) -> Any:
     """Gradient of :func:`selu`."""
-    return elu_backward(grad_output, input, _SELU_ALPHA) * _SELU_SCALE
+    return _selu_backward(grad_output, input)
+
+
+_selu = row(
+    "elu",
+    lambda x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0))),
+    _SELU_ALPHA,
+    _SELU_SCALE,
+)
+_selu_backward = row_backward(
+    "elu",
+    lambda g, x: g * np.where(x > 0, 1, _SELU_ALPHA * np.exp(np.minimum(x, 0))) * _SELU_SCALE,
+    _SELU_ALPHA,
+    _SELU_SCALE,
+)
 
 
 def selu(input: Operand, inplace: bool = False) -> Result:
@@ -245,7 +268,7 @@ def selu(input: Operand, inplace: bool = False) -> Result:
         "Selu",
         input,
         inplace,
-        lambda x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0))),
+        _selu,
         selu_backward,
     )
 
@@ -271,12 +294,16 @@ def _sigmoid(x: Array) -> Any:
 
 def sigmoid_backward(grad_output: Array, output: Array) -> Any:
     """Gradient of :func:`sigmoid` given its output."""
-    return grad_output * output * (1 - output)
+    return _sigmoid_backward(grad_output, output)
+
+
+_sigmoid_row = row("sigmoid", _sigmoid)
+_sigmoid_backward = row_backward("sigmoid_output", lambda g, y: g * y * (1 - y))
 
 
 def sigmoid(input: Operand) -> Result:
     """``1 / (1 + exp(-input))``."""
-    return _apply("Sigmoid", input, False, _sigmoid, sigmoid_backward, reads_output=True)
+    return _apply("Sigmoid", input, False, _sigmoid_row, sigmoid_backward, reads_output=True)
 
 
 def logsigmoid(input: Operand) -> Result:
@@ -292,17 +319,25 @@ def logsigmoid(input: Operand) -> Result:
 
 def tanh_backward(grad_output: Array, output: Array) -> Any:
     """Gradient of :func:`tanh` given its output."""
-    return grad_output * (1 - output * output)
+    return _tanh_backward(grad_output, output)
+
+
+_tanh = row("tanh", np.tanh)
+_tanh_backward = row_backward("tanh_output", lambda g, y: g * (1 - y * y))
 
 
 def tanh(input: Operand) -> Result:
     """The hyperbolic tangent."""
-    return _apply("Tanh", input, False, np.tanh, tanh_backward, reads_output=True)
+    return _apply("Tanh", input, False, _tanh, tanh_backward, reads_output=True)
 
 
-def hardsigmoid_backward(grad_output: Array, input: Array) -> Array:
+def hardsigmoid_backward(grad_output: Array, input: Array) -> Any:
     """Gradient of :func:`hardsigmoid`: 1/6 strictly between -3 and 3."""
-    return grad_output * ((input > -3) & (input < 3)) * (1 / 6)
+    return _hardsigmoid_backward(grad_output, input)
+
+
+_hardsigmoid = row("hardsigmoid", lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6)
+_hardsigmoid_backward = row_backward("hardsigmoid", lambda g, x: g * ((x > -3) & (x < 3)) * (1 / 6))
 
 
 def hardsigmoid(input: Operand, inplace: bool = False) -> Result:
@@ -311,16 +346,18 @@ def hardsigmoid(input: Operand, inplace: bool = False) -> Result:
         "Hardsigmoid",
         input,
         inplace,
-        lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6,
+        _hardsigmoid,
         hardsigmoid_backward,
     )
 
 
 def hardtanh_backward(
     grad_output: Array, input: Array, min_val: float = -1.0, max_val: float = 1.0
-) -> Array:
+) -> Any:
     """Gradient of :func:`hardtanh`: passes strictly between the bounds."""
-    return grad_output * ((input > min_val) & (input < max_val))
+    return row_backward(
+        "hardtanh", lambda g, x: g * ((x > min_val) & (x < max_val)), min_val, max_val
+    )(grad_output, input)
 
 
 def hardtanh(
@@ -333,17 +370,26 @@ def hardtanh(
         "Hardtanh",
         input,
         inplace,
-        lambda x: np.minimum(np.maximum(x, min_val), max_val),
+        row(
+            "hardtanh",
+            lambda x: np.minimum(np.maximum(x, min_val), max_val),
+            min_val,
+            max_val,
+        ),
         lambda g, x: hardtanh_backward(g, x, min_val, max_val),
     )
 
 
 def softplus_backward(
     grad_output: Array, input: Array, beta: float = 1.0, threshold: float = 20.0
-) -> Array:
+) -> Any:
     """Gradient of :func:`softplus`."""
-    scaled = input * beta
-    return np.where(scaled > threshold, grad_output, grad_output * _sigmoid(scaled))
+
+    def plain(g: Array, x: Array) -> Any:
+        scaled = x * beta
+        return np.where(scaled > threshold, g, g * _sigmoid(scaled))
+
+    return row_backward("softplus", plain, beta, threshold)(grad_output, input)
 
 
 def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Result:
@@ -355,7 +401,11 @@ def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Resu
         return np.where(z > threshold, x, smooth)
 
     return _apply(
-        "Softplus", input, False, forward, lambda g, x: softplus_backward(g, x, beta, threshold)
+        "Softplus",
+        input,
+        False,
+        row("softplus", forward, beta, threshold),
+        lambda g, x: softplus_backward(g, x, beta, threshold),
     )
 
 
@@ -408,19 +458,35 @@ def hardshrink(input: Operand, lambd: float = 0.5) -> Result:
 
 def silu_backward(grad_output: Array, input: Array) -> Any:
     """Gradient of :func:`silu`."""
-    s = _sigmoid(input)
-    return grad_output * (s * (1 + input * (1 - s)))
+    return _silu_backward(grad_output, input)
+
+
+def _plain_silu_backward(g: Array, x: Array) -> Any:
+    s = _sigmoid(x)
+    return g * (s * (1 + x * (1 - s)))
+
+
+_silu = row("silu", lambda x: x * _sigmoid(x))
+_silu_backward = row_backward("silu", _plain_silu_backward)
 
 
 def silu(input: Operand, inplace: bool = False) -> Result:
     """``input * sigmoid(input)``, also called swish."""
-    return _apply("Silu", input, inplace, lambda x: x * _sigmoid(x), silu_backward, fused="silu")
+    return _apply("Silu", input, inplace, _silu, silu_backward, fused="silu")
 
 
 def hardswish_backward(grad_output: Array, input: Array) -> Any:
     """Gradient of :func:`hardswish`."""
-    slope = np.where(input < -3, 0, np.where(input <= 3, input / 3 + 0.5, 1))
-    return grad_output * slope.astype(grad_output.dtype, copy=False)
+    return _hardswish_backward(grad_output, input)
+
+
+def _plain_hardswish_backward(g: Array, x: Array) -> Any:
+    slope = np.where(x < -3, 0, np.where(x <= 3, x / 3 + 0.5, 1))
+    return g * slope.astype(g.dtype, copy=False)
+
+
+_hardswish = row("hardswish", lambda x: x * (np.minimum(np.maximum(x + 3, 0), 6) / 6))
+_hardswish_backward = row_backward("hardswish", _plain_hardswish_backward)
 
 
 def hardswish(input: Operand, inplace: bool = False) -> Result:
@@ -429,7 +495,7 @@ def hardswish(input: Operand, inplace: bool = False) -> Result:
         "Hardswish",
         input,
         inplace,
-        lambda x: x * (np.minimum(np.maximum(x + 3, 0), 6) / 6),
+        _hardswish,
         hardswish_backward,
         fused="hardswish",
     )
@@ -439,16 +505,23 @@ _ROOT_HALF = float(np.sqrt(0.5))
 _TANH_SCALE = float(np.sqrt(2 / np.pi))
 
 
-def gelu_backward(grad_output: Array, input: Array, approximate: str = "none") -> Array:
+def gelu_backward(grad_output: Array, input: Array, approximate: str = "none") -> Any:
     """Gradient of :func:`gelu`."""
-    x = input
     if approximate == "tanh":
-        inner = np.tanh(_TANH_SCALE * (x + 0.044715 * x * x * x))
-        slope = (1 - inner * inner) * (_TANH_SCALE * (1 + 3 * 0.044715 * x * x))
-        return grad_output * (0.5 * (1 + inner) + 0.5 * x * slope)
+        return row_backward("gelu_tanh", _plain_gelu_tanh_backward)(grad_output, input)
+    return row_backward("gelu", _plain_gelu_backward)(grad_output, input)
+
+
+def _plain_gelu_tanh_backward(g: Array, x: Array) -> Any:
+    inner = np.tanh(_TANH_SCALE * (x + 0.044715 * x * x * x))
+    slope = (1 - inner * inner) * (_TANH_SCALE * (1 + 3 * 0.044715 * x * x))
+    return g * (0.5 * (1 + inner) + 0.5 * x * slope)
+
+
+def _plain_gelu_backward(g: Array, x: Array) -> Any:
     below = 0.5 * (1 + erf_forward(x * _ROOT_HALF))
     density = np.exp(-0.5 * x * x) * (0.5 * _TANH_SCALE)
-    return grad_output * (below + x * density)
+    return g * (below + x * density)
 
 
 def gelu(input: Operand, approximate: str = "none") -> Result:
@@ -465,7 +538,7 @@ def gelu(input: Operand, approximate: str = "none") -> Result:
         "Gelu",
         input,
         False,
-        forward,
+        row("gelu_tanh" if approximate == "tanh" else "gelu", forward),
         lambda g, x: gelu_backward(g, x, approximate),
         fused="gelu" if approximate == "none" else None,
     )
@@ -477,13 +550,21 @@ def _softplus(x: Array) -> Array:
 
 def mish_backward(grad_output: Array, input: Array) -> Any:
     """Gradient of :func:`mish`."""
-    gate = np.tanh(_softplus(input))
-    return grad_output * (gate + input * _sigmoid(input) * (1 - gate * gate))
+    return _mish_backward(grad_output, input)
+
+
+def _plain_mish_backward(g: Array, x: Array) -> Any:
+    gate = np.tanh(_softplus(x))
+    return g * (gate + x * _sigmoid(x) * (1 - gate * gate))
+
+
+_mish = row("mish", lambda x: x * np.tanh(_softplus(x)))
+_mish_backward = row_backward("mish", _plain_mish_backward)
 
 
 def mish(input: Operand, inplace: bool = False) -> Result:
     """``input * tanh(softplus(input))``."""
-    return _apply("Mish", input, inplace, lambda x: x * np.tanh(_softplus(x)), mish_backward)
+    return _apply("Mish", input, inplace, _mish, mish_backward)
 
 
 def glu(input: Operand, dim: int = -1) -> Result:
@@ -505,8 +586,15 @@ def _default_axis(ndim: int) -> int:
     return 0 if ndim in (0, 1, 3) else 1
 
 
+def _rows(x: Array, dim: int) -> bool:
+    """Whether `dim` is the last of at least one axis, where the compiled softmax works."""
+    return x.ndim > 0 and dim in (-1, x.ndim - 1) and x.size > 0
+
+
 def softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
     """Gradient of :func:`softmax` given its output."""
+    if _rows(output, dim) and compiled(output, grad_output):
+        return _core.softmax_backward(grad_output, output, False)
     gy = grad_output * output
     return gy - output * gy.sum(dim, keepdims=True)
 
@@ -519,6 +607,8 @@ def softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Res
     def forward(_: Array) -> Any:
         if x.ndim == 0:
             return np.ones_like(x)
+        if _rows(x, axis) and compiled(x):
+            return _core.softmax(x, False)
         e = np.exp(x - x.max(axis, keepdims=True))
         return e / e.sum(axis, keepdims=True)
 
@@ -541,6 +631,8 @@ def softmin(input: Operand, dim: int | None = None) -> Result:
 
 def log_softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
     """Gradient of :func:`log_softmax` given its output."""
+    if _rows(output, dim) and compiled(output, grad_output):
+        return _core.softmax_backward(grad_output, output, True)
     return grad_output - np.exp(output) * grad_output.sum(dim, keepdims=True)
 
 
@@ -552,6 +644,8 @@ def log_softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) ->
     def forward(_: Array) -> Any:
         if x.ndim == 0:
             return np.zeros_like(x)
+        if _rows(x, axis) and compiled(x):
+            return _core.softmax(x, True)
         shifted = x - x.max(axis, keepdims=True)
         return shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
 

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
+from ._tools import compiled
 
 __all__ = [
     "NormGrads",
@@ -45,6 +47,11 @@ def _channel_sum(x: Array) -> Array:
     return np.asarray(x.reshape(*x.shape[:2], -1).sum(-1).sum(0))
 
 
+def _fast(x: Array) -> bool:
+    """Whether the compiled normalisations take `x`, and its rows are long enough for them."""
+    return x.ndim > 2 and x.size > 0 and compiled(x)
+
+
 # ---- batch norm ----------------------------------------------------------------------------------
 
 
@@ -73,6 +80,13 @@ def batch_norm_backward(
         ``(input, weight, bias)``; the last two of shape (C,).
     """
     ndim, count = input.ndim, input.size // max(input.shape[1], 1)
+    if _fast(input) and compiled(input, grad_output):
+        var = (1 / np.square(rstd)).astype(input.dtype)
+        return NormGrads(
+            *_core.norm_backward(
+                grad_output, input, 0, mean, var, weight, 0.0, not training, (True, True, True)
+            )
+        )
     scaled = (input - _along_channels(mean, ndim)) * _along_channels(rstd, ndim)
     gb = _channel_sum(grad_output)
     gw = _channel_sum(grad_output * scaled)
@@ -143,8 +157,11 @@ def batch_norm(
         if count == 0:
             mean, var = np.zeros(x.shape[1], x.dtype), np.ones(x.shape[1], x.dtype)
         else:
-            mean = _channel_sum(x) / count
-            var = _channel_sum(np.square(x - _along_channels(mean, x.ndim))) / count
+            if _fast(x):
+                mean, var = _core.norm_statistics(x, 0)
+            else:
+                mean = _channel_sum(x) / count
+                var = _channel_sum(np.square(x - _along_channels(mean, x.ndim))) / count
             _move(running_mean, mean, momentum)
             _move(running_var, var * (count / (count - 1)), momentum)
     else:
@@ -154,10 +171,13 @@ def batch_norm(
             )
         mean, var = mean_kept.astype(x.dtype), var_kept.astype(x.dtype)
     rstd = 1 / np.sqrt(var + x.dtype.type(eps))
-    scale = rstd if w is None else rstd * w
-    shift = -mean * scale if b is None else b - mean * scale
-    y = x * _along_channels(scale, x.ndim)
-    y += _along_channels(shift, x.ndim)
+    if _fast(x) and all(v is None or compiled(x, v) for v in (w, b)):
+        y = _core.norm_apply(x, 0, mean, var, w, b, None, eps, False)
+    else:
+        scale = rstd if w is None else rstd * w
+        shift = -mean * scale if b is None else b - mean * scale
+        y = x * _along_channels(scale, x.ndim)
+        y += _along_channels(shift, x.ndim)
     operands = (input, weight, bias)
     if not any(isinstance(v, TensorBase) for v in operands):
         return y
@@ -204,6 +224,14 @@ def group_norm_backward(
 ) -> NormGrads:
     """Gradients of :func:`group_norm`: of the input's shape, (C,) and (C,)."""
     shape = input.shape
+    if _fast(input) and compiled(input, grad_output):
+        mean, var = _core.norm_statistics(input, num_groups)
+        need = (True, True, True)
+        return NormGrads(
+            *_core.norm_backward(
+                grad_output, input, num_groups, mean, var, weight, eps, False, need
+            )
+        )
     rows = input.reshape(shape[0], num_groups, -1)
     mean, rstd = _row_statistics(rows, eps)
     scaled = (rows - mean) * rstd
@@ -245,16 +273,20 @@ def group_norm(
     for what, v in (("weight", w), ("bias", b)):
         if v is not None and v.shape != x.shape[1:2]:
             raise ValueError(f"group_norm: {what} must have shape {x.shape[1:2]}, got {v.shape}")
-    if x.size == 0:
-        y = x.copy()
+    if _fast(x) and all(v is None or compiled(x, v) for v in (w, b)):
+        mean, var = _core.norm_statistics(x, num_groups)
+        y = _core.norm_apply(x, num_groups, mean, var, w, b, None, eps, False)
     else:
-        rows = x.reshape(x.shape[0], num_groups, -1)
-        mean, rstd = _row_statistics(rows, eps)
-        y = ((rows - mean) * rstd).reshape(x.shape)
-    if w is not None:
-        y = y * _along_channels(w, x.ndim)
-    if b is not None:
-        y = y + _along_channels(b, x.ndim)
+        if x.size == 0:
+            y = x.copy()
+        else:
+            rows = x.reshape(x.shape[0], num_groups, -1)
+            mean, rstd = _row_statistics(rows, eps)
+            y = ((rows - mean) * rstd).reshape(x.shape)
+        if w is not None:
+            y = y * _along_channels(w, x.ndim)
+        if b is not None:
+            y = y + _along_channels(b, x.ndim)
     operands = (input, weight, bias)
     if not any(isinstance(v, TensorBase) for v in operands):
         return y
@@ -306,6 +338,11 @@ def layer_norm_backward(
 ) -> NormGrads:
     """Gradients of :func:`layer_norm`: of the input's shape and twice `normalized_shape`."""
     last = len(tuple(normalized_shape))
+    if input.size and compiled(input, grad_output):
+        size = int(np.prod(tuple(normalized_shape)))
+        _, mean, rstd = _core.layer_norm(input, size, None, None, eps)
+        gx, gw, gb = _core.layer_norm_backward(grad_output, input, size, weight, mean, rstd)
+        return NormGrads(gx, gw.reshape(normalized_shape), gb.reshape(normalized_shape))
     lead = input.shape[: input.ndim - last]
     rows = input.reshape(*lead, -1)
     mean, rstd = _row_statistics(rows, eps)
@@ -359,13 +396,16 @@ def layer_norm(
     for what, v in (("weight", w), ("bias", b)):
         if v is not None and v.shape != shape:
             raise ValueError(f"layer_norm: {what} must have shape {shape}, got {v.shape}")
-    rows = x.reshape(*x.shape[: x.ndim - len(shape)], -1)
-    mean, rstd = _row_statistics(rows, eps)
-    y = ((rows - mean) * rstd).reshape(x.shape)
-    if w is not None:
-        y *= w
-    if b is not None:
-        y += b
+    if x.size and all(v is None or compiled(x, v) for v in (w, b)) and compiled(x):
+        y = _core.layer_norm(x, int(np.prod(shape)), w, b, eps)[0]
+    else:
+        rows = x.reshape(*x.shape[: x.ndim - len(shape)], -1)
+        mean, rstd = _row_statistics(rows, eps)
+        y = ((rows - mean) * rstd).reshape(x.shape)
+        if w is not None:
+            y *= w
+        if b is not None:
+            y += b
     operands = (input, weight, bias)
     if not any(isinstance(v, TensorBase) for v in operands):
         return y

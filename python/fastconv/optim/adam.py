@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._types import Array
-from .optimizer import Optimizer
+from .optimizer import Optimizer, one_pass
 
 __all__ = ["Adam", "AdamW"]
 
@@ -60,6 +61,32 @@ class Adam(Optimizer):
 
     def _update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]
+        if not state:
+            state.update(step=0, exp_avg=np.zeros_like(p), exp_avg_sq=np.zeros_like(p))
+            if group["amsgrad"]:
+                state["max_exp_avg_sq"] = np.zeros_like(p)
+        state["step"] += 1
+        mean, square = state["exp_avg"], state["exp_avg_sq"]
+        correction1 = 1 - beta1 ** state["step"]
+        correction2 = math.sqrt(1 - beta2 ** state["step"])
+        if one_pass(p, g):
+            _core.adam_step(
+                [p],
+                [g],
+                [mean],
+                [square],
+                [state["max_exp_avg_sq"]] if group["amsgrad"] else None,
+                group["lr"],
+                beta1,
+                beta2,
+                group["eps"],
+                group["weight_decay"],
+                1 / correction1,
+                1 / correction2,
+                self.decoupled,
+                group["maximize"],
+            )
+            return
         if group["maximize"]:
             g = -g
         if group["weight_decay"]:
@@ -67,22 +94,12 @@ class Adam(Optimizer):
                 p *= 1 - group["lr"] * group["weight_decay"]
             else:
                 g = g + group["weight_decay"] * p
-        if not state:
-            state.update(step=0, exp_avg=np.zeros_like(p), exp_avg_sq=np.zeros_like(p))
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = np.zeros_like(p)
-        state["step"] += 1
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
         mean += (1 - beta1) * (g - mean)
         square *= beta2
         square += (1 - beta2) * (g * g)
         if group["amsgrad"]:
             square = np.maximum(state["max_exp_avg_sq"], square, out=state["max_exp_avg_sq"])
-        step = group["lr"] / (1 - beta1 ** state["step"])
-        root = np.sqrt(square)
-        root /= math.sqrt(1 - beta2 ** state["step"])
-        root += group["eps"]
-        p -= step * (mean / root)
+        p -= group["lr"] / correction1 * (mean / (np.sqrt(square) / correction2 + group["eps"]))
 
 
 class AdamW(Adam):

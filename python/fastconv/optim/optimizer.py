@@ -9,10 +9,16 @@ import numpy as np
 
 from .._types import Array
 from ..autograd import TensorBase, no_grad
+from ..functional._tools import compiled
 from ..grad_mode import enable_grad
 from ..tensor import Tensor
 
 __all__ = ["Optimizer"]
+
+
+def one_pass(p: Array, g: Array) -> bool:
+    """Whether the compiled update takes this parameter and its gradient."""
+    return compiled(p, g) and p.flags.c_contiguous and p.flags.writeable and p.shape == g.shape
 
 
 class Optimizer:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._types import Array
-from .optimizer import Optimizer
+from .optimizer import Optimizer, one_pass
 
 __all__ = ["SGD"]
 
@@ -60,6 +61,23 @@ class SGD(Optimizer):
 
     def _update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         momentum = group["momentum"]
+        if one_pass(p, g):
+            first = momentum != 0 and "momentum_buffer" not in state
+            if first:
+                state["momentum_buffer"] = np.empty(p.shape, p.dtype)
+            _core.sgd_step(
+                [p],
+                [g],
+                [state["momentum_buffer"]] if momentum else None,
+                group["lr"],
+                momentum,
+                group["dampening"],
+                group["weight_decay"],
+                group["nesterov"],
+                group["maximize"],
+                first,
+            )
+            return
         if group["maximize"]:
             g = -g
         if group["weight_decay"]:
