@@ -66,9 +66,12 @@ struct GemmKernels {
   // is a row of zeros.
   void (*gather_row)(const T* src, ptrdiff_t len, ptrdiff_t first, ptrdiff_t step, ptrdiff_t count,
                      T* dst);
-  // dst[i * step] = clamp(src[i] + (residual ? residual[i * step] : 0)) for i < count.
-  void (*finish_row)(const T* src, const T* residual, ptrdiff_t count, ptrdiff_t step, T lo, T hi,
-                     T* dst);
+  // dst[i * step] = clamp(src[i] + residual[i * step]) for i < count; a null src is a row of zeros,
+  // residual may be null.
+  void (*spread)(const T* src, ptrdiff_t step, const T* residual, ptrdiff_t count, T lo, T hi,
+                 T* dst);
+  // dst[i] = clamp(even[0], odd[0], even[1], odd[1], ... + residual[i]) for i < count; as above.
+  void (*zip)(const T* even, const T* odd, const T* residual, ptrdiff_t count, T lo, T hi, T* dst);
   // The sum of n values, in an order that depends on n alone.
   T (*sum)(const T* x, ptrdiff_t n);
   // out[c * out_row + r] = in[r * in_row + c] for r < rows, c < cols.

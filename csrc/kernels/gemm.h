@@ -35,6 +35,72 @@ FC_INLINE void finish(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t at, const 
   }
 }
 
+// Rows of A lie a_row apart. An address is a base and one scaled register, so three multiples of
+// a_row and a base every five rows reach all of them; adding a_row once a row instead would cost
+// the tile more instructions than its loads.
+template <class T>
+struct RowPitch {
+  ptrdiff_t one, three, five;  // bytes; opaque, so that the compiler keeps all three
+  FC_INLINE explicit RowPitch(ptrdiff_t a_row)
+      : one(a_row * static_cast<ptrdiff_t>(sizeof(T))), three(3 * one), five(5 * one) {
+    hide(one);
+    hide(three);
+    hide(five);
+  }
+  // Row i = base + distance, the distance one of 0 1 2 3 4 6 8 12.
+  static constexpr bool reaches(int distance) {
+    return distance <= 4 || distance == 6 || distance == 8 || distance == 12;
+  }
+  static constexpr int base(int row) {
+    return reaches(row) ? 0 : row >= 5 && reaches(row - 5) ? 5 : 10;
+  }
+  FC_INLINE T at(const char* p, int distance) const {
+    return *reinterpret_cast<const T*>(distance == 0   ? p
+                                       : distance == 1 ? p + one
+                                       : distance == 2 ? p + 2 * one
+                                       : distance == 3 ? p + three
+                                       : distance == 4 ? p + 4 * one
+                                       : distance == 6 ? p + 2 * three
+                                       : distance == 8 ? p + 8 * one
+                                                       : p + 4 * three);
+  }
+};
+
+template <class T, int Base, int R, int NV>
+FC_INLINE void step_rows(const char* p, const RowPitch<T>& pitch, const Vec<T> (&bv)[NV],
+                         Vec<T> (&acc)[R][NV]) {
+  FC_UNROLL for (int i = Base; i < R; ++i) {
+    if (RowPitch<T>::base(i) != Base) continue;
+    const Vec<T> x = splat(pitch.at(p, i - Base));
+    FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
+  }
+}
+
+// One index of the depth.
+template <class T, int R, int NV>
+FC_INLINE void step(const T* a, const T* b, ptrdiff_t b_panel, const RowPitch<T>& pitch,
+                    Vec<T> (&acc)[R][NV]) {
+  constexpr int L = kLanes<T>;
+  Vec<T> bv[NV];
+  FC_UNROLL for (int v = 0; v < NV; ++v) {
+    bv[v] = load(b + (v / kTileVectors) * b_panel + (v % kTileVectors) * L);
+    pin(bv[v]);
+  }
+  const char* p = reinterpret_cast<const char*>(a);
+  hide(p);
+  step_rows<T, 0>(p, pitch, bv, acc);
+  if constexpr (R > 5) {
+    p += pitch.five;
+    hide(p);
+    step_rows<T, 5>(p, pitch, bv, acc);
+  }
+  if constexpr (R > 10) {
+    p += pitch.five;
+    hide(p);
+    step_rows<T, 10>(p, pitch, bv, acc);
+  }
+}
+
 // R rows x NV vectors of C, over lanes [j, end) in steps of the tile's width; the last may be
 // narrower. NV > kTileVectors spans two adjacent panels of B. The accumulators must stay in
 // registers, so every loop over them is fully unrolled, those after the sum too.
@@ -43,8 +109,9 @@ __attribute__((noinline)) void tiles(const GemmBlock<T>& g, ptrdiff_t row, ptrdi
                                      ptrdiff_t end) {
   constexpr int L = kLanes<T>;
   constexpr int NR = kTileLanes<T>;
-  const ptrdiff_t a_row = g.a_row, b_panel = g.b_panel, depth = g.depth, c_row = g.c_row;
-  const T* const a = g.a + row * a_row;
+  const ptrdiff_t b_panel = g.b_panel, depth = g.depth, c_row = g.c_row;
+  const T* const a = g.a + row * g.a_row;
+  const RowPitch<T> pitch(g.a_row);
   const T* b = g.b + j / NR * b_panel;
   for (; j < end; j += NV * L, b += (NV + kTileVectors - 1) / kTileVectors * b_panel) {
     Vec<T> acc[R][NV];
@@ -60,18 +127,15 @@ __attribute__((noinline)) void tiles(const GemmBlock<T>& g, ptrdiff_t row, ptrdi
     }
     const ptrdiff_t* a_off = g.a_off;
     const ptrdiff_t* b_off = g.b_off;
-    for (ptrdiff_t k = 0; k < depth; ++k) {
-      const T* ak = a + a_off[k];
-      const T* bk = b + b_off[k];
-      Vec<T> bv[NV];
-      FC_UNROLL for (int v = 0; v < NV; ++v) {
-        bv[v] = load(bk + (v / kTileVectors) * b_panel + (v % kTileVectors) * L);
-        pin(bv[v]);
+    ptrdiff_t k = 0;
+    if constexpr (NV * (R + 1) + 1 < kRegisters - 1) {
+      for (; k + 2 <= depth; k += 2) {
+        step<T, R, NV>(a + a_off[k], b + b_off[k], b_panel, pitch, acc);
+        step<T, R, NV>(a + a_off[k + 1], b + b_off[k + 1], b_panel, pitch, acc);
       }
-      FC_UNROLL for (int i = 0; i < R; ++i) {
-        const Vec<T> x = splat(ak[i * a_row]);
-        FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
-      }
+    }
+    for (; k < depth; ++k) {
+      step<T, R, NV>(a + a_off[k], b + b_off[k], b_panel, pitch, acc);
     }
     T* const c = g.c + row * c_row + j;
     FC_UNROLL for (int v = 0; v < NV; ++v) {
@@ -133,8 +197,8 @@ void gemm_block(const GemmBlock<T>& g) {
 
 template <class T>
 constexpr GemmKernels<T> gemm_table() {
-  return {kTileRows,     kTileLanes<T>, gemm_block<T>, pack_panel<T>,
-          gather_row<T>, finish_row<T>, sum<T>,        transpose<T>};
+  return {kTileRows, kTileLanes<T>, gemm_block<T>, pack_panel<T>, gather_row<T>,
+          spread<T>, zip_rows<T>,   sum<T>,        transpose<T>};
 }
 
 }  // namespace

@@ -45,6 +45,26 @@ void pack_panel(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth, const Seg
   }
 }
 
+// a[0] b[0] a[1] b[1] ...: 2 * kLanes of them from the vectors a and b.
+template <class T>
+FC_INLINE void zip(Vec<T> a, Vec<T> b, Vec<T>* lo, Vec<T>* hi) {
+  constexpr int L = kLanes<T>;
+  if constexpr (L == 16) {
+    *lo = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    *hi =
+        __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  } else if constexpr (L == 8) {
+    *lo = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+    *hi = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+  } else if constexpr (L == 4) {
+    *lo = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    *hi = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  } else {
+    *lo = __builtin_shufflevector(a, b, 0, 2);
+    *hi = __builtin_shufflevector(a, b, 1, 3);
+  }
+}
+
 // W x W blocks by log2(W) rounds of pairwise interleaving, which every compiler turns into
 // shuffles.
 template <class T>
@@ -53,24 +73,7 @@ FC_INLINE void transpose_square(Vec<T>* v) {
   Vec<T> t[L];
   // Perfect shuffle: after log2(L) rounds of zip(v[i], v[i + L/2]) the block is transposed.
   FC_UNROLL for (int round = 1; round < L; round *= 2) {
-    FC_UNROLL for (int i = 0; i < L / 2; ++i) {
-      const Vec<T> a = v[i], b = v[i + L / 2];
-      if constexpr (L == 16) {
-        t[2 * i] =
-            __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-        t[2 * i + 1] = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
-                                               14, 30, 15, 31);
-      } else if constexpr (L == 8) {
-        t[2 * i] = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-        t[2 * i + 1] = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-      } else if constexpr (L == 4) {
-        t[2 * i] = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-        t[2 * i + 1] = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-      } else {
-        t[2 * i] = __builtin_shufflevector(a, b, 0, 2);
-        t[2 * i + 1] = __builtin_shufflevector(a, b, 1, 3);
-      }
-    }
+    FC_UNROLL for (int i = 0; i < L / 2; ++i) zip<T>(v[i], v[i + L / 2], &t[2 * i], &t[2 * i + 1]);
     FC_UNROLL for (int i = 0; i < L; ++i) v[i] = t[i];
   }
 }
@@ -135,28 +138,64 @@ void gather_row(const T* src, ptrdiff_t len, ptrdiff_t first, ptrdiff_t step, pt
   }
   ptrdiff_t j = 0;
   if (step == 2) {
-    // The last vector would read one element past the last that is wanted.
+    // A whole last vector would read one element past the last that is wanted.
     for (; j + L < n; j += L) store(d + j, evens<T>(load(s + 2 * j), load(s + 2 * j + L)));
+    const int rest = static_cast<int>(n - j), wide = 2 * rest - 1;
+    const Vec<T> a = load_part(s + 2 * j, wide < L ? wide : L);
+    const Vec<T> b = wide > L ? load_part(s + 2 * j + L, wide - L) : Vec<T>{};
+    store_part(d + j, evens<T>(a, b), rest);
+    return;
   }
   for (; j < n; ++j) d[j] = s[j * step];
 }
 
 template <class T>
-void finish_row(const T* src, const T* residual, ptrdiff_t count, ptrdiff_t step, T lo, T hi,
-                T* dst) {
+FC_INLINE void settle(const T* residual, T* dst, int part, Vec<T> v, Vec<T> lo, Vec<T> hi) {
+  if (part >= kLanes<T>) {
+    if (residual) v += load(residual);
+    store(dst, clamp(v, lo, hi));
+  } else if (part > 0) {
+    if (residual) v += load_part(residual, part);
+    store_part(dst, clamp(v, lo, hi), part);
+  }
+}
+
+template <class T>
+void spread(const T* src, ptrdiff_t step, const T* residual, ptrdiff_t count, T lo, T hi, T* dst) {
   constexpr int L = kLanes<T>;
   ptrdiff_t i = 0;
   if (step == 1) {
-    for (; i + L <= count; i += L) {
-      Vec<T> v = load(src + i);
-      if (residual) v += load(residual + i);
-      store(dst + i, clamp(v, splat(lo), splat(hi)));
+    const Vec<T> low = splat(lo), high = splat(hi);
+    for (; i < count; i += L) {
+      const int part = static_cast<int>(count - i < L ? count - i : L);
+      const Vec<T> v = !src ? Vec<T>{} : part == L ? load(src + i) : load_part(src + i, part);
+      settle(residual ? residual + i : nullptr, dst + i, part, v, low, high);
     }
+    return;
   }
   for (; i < count; ++i) {
-    T v = src[i] + (residual ? residual[i * step] : T(0));
+    T v = (src ? src[i] : T(0)) + (residual ? residual[i * step] : T(0));
     v = v < lo ? lo : v;
     dst[i * step] = v > hi ? hi : v;
+  }
+}
+
+template <class T>
+void zip_rows(const T* even, const T* odd, const T* residual, ptrdiff_t count, T lo, T hi, T* dst) {
+  constexpr int L = kLanes<T>;
+  const Vec<T> low = splat(lo), high = splat(hi);
+  const auto part = [](ptrdiff_t left) { return static_cast<int>(left < L ? left : L); };
+  const auto some = [](const T* p, int n) {
+    return !p ? Vec<T>{} : n == L ? load(p) : load_part(p, n);
+  };
+  for (ptrdiff_t i = 0; i < count; i += 2 * L) {
+    Vec<T> first, second;
+    const ptrdiff_t left = count - i;
+    zip<T>(some(even ? even + i / 2 : nullptr, part((left + 1) / 2)),
+           some(odd ? odd + i / 2 : nullptr, part(left / 2)), &first, &second);
+    settle(residual ? residual + i : nullptr, dst + i, part(left), first, low, high);
+    if (left <= L) break;
+    settle(residual ? residual + i + L : nullptr, dst + i + L, part(left - L), second, low, high);
   }
 }
 

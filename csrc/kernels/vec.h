@@ -77,6 +77,12 @@ FC_INLINE void pin(V& v) {
 #endif
 }
 
+// Makes a value opaque, so that it is neither recomputed nor folded into others.
+template <class V>
+FC_INLINE void hide(V& v) {
+  asm("" : "+r"(v));
+}
+
 // The first n lanes, 0 <= n <= kLanes; the rest are zero and their memory is not touched.
 template <class T>
 FC_INLINE Vec<T> load_part(const T* p, int n) {

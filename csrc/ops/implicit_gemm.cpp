@@ -40,28 +40,65 @@ TapConv<T> lower_forward(const ConvProblem& p, bool packed) {
   t.dst_image = p.k * out_plane;
   t.dst_group = p.kg() * out_plane;
   t.dst_row = out_plane;
-  t.dst_pixel[2] = 1;
-  t.dst_pixel[1] = t.out[2];
-  t.dst_pixel[0] = t.out[1] * t.out[2];
-  ptrdiff_t at = 0;
+  t.taps.reserve(p.taps());
+  t.terms.reserve(p.taps());
   for (int64_t z = 0; z < p.ker[0]; ++z) {
     for (int64_t r = 0; r < p.ker[1]; ++r) {
-      for (int64_t s = 0; s < p.ker[2]; ++s, ++at) {
+      for (int64_t s = 0; s < p.ker[2]; ++s) {
+        const int64_t tap = static_cast<int64_t>(t.taps.size());
+        t.terms.push_back({tap, tap});
         t.taps.push_back(
-            {{z * p.dil[0] - p.pad_lo[0], r * p.dil[1] - p.pad_lo[1], s * p.dil[2] - p.pad_lo[2]},
-             at});
+            {{z * p.dil[0] - p.pad_lo[0], r * p.dil[1] - p.pad_lo[1], s * p.dil[2] - p.pad_lo[2]}});
       }
     }
   }
+  t.first = {0, p.taps()};
   return t;
 }
 
-// The input gradient sums weight[k, c, r] * grad[k, (h + pad - r * dil) / stride] where that
-// division leaves no rest. Input positions of one phase, h + pad = phase (mod stride), use the same
-// taps at consecutive gradient positions: one stride-1 convolution per phase, no multiplication
-// with an inserted zero and no scatter-add.
+// One axis of the input gradient, which sums weight[r] * grad[(x + pad - r * dil) / stride] where
+// that division leaves no rest. Input positions of one phase, x = phase (mod stride), use the same
+// taps at consecutive gradient positions: a stride-1 convolution per phase, no multiplication with
+// an inserted zero and no scatter-add.
+struct PhaseTap {
+  int64_t position;  // index into positions
+  int64_t kernel;    // index along the kernel
+};
+struct PhaseAxis {
+  std::vector<int64_t> positions;             // of the gradient, for the phase's position 0
+  std::vector<std::vector<PhaseTap>> phases;  // sorted by position
+};
+
+PhaseAxis phase_axis(const ConvProblem& p, int i) {
+  PhaseAxis axis;
+  const int64_t stride = p.stride[i];
+  const auto position = [&](int64_t phase, int64_t r, int64_t* at) {
+    const int64_t x = phase + p.pad_lo[i] - r * p.dil[i];
+    *at = x / stride;
+    return x % stride == 0;
+  };
+  axis.phases.resize(std::min(stride, p.in[i]));
+  auto& known = axis.positions;
+  int64_t at;
+  for (size_t f = 0; f < axis.phases.size(); ++f) {
+    for (int64_t r = 0; r < p.ker[i]; ++r) {
+      if (position(f, r, &at)) known.push_back(at);
+    }
+  }
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
+  for (size_t f = 0; f < axis.phases.size(); ++f) {
+    for (int64_t r = p.ker[i] - 1; r >= 0; --r) {
+      if (!position(f, r, &at)) continue;
+      axis.phases[f].push_back(
+          {std::lower_bound(known.begin(), known.end(), at) - known.begin(), r});
+    }
+  }
+  return axis;
+}
+
 template <class T>
-TapConv<T> lower_phase(const ConvProblem& p, const Dims& first, bool packed) {
+TapConv<T> lower_input(const ConvProblem& p, bool packed) {
   TapConv<T> t;
   t.packed = packed;
   t.images = p.n;
@@ -69,6 +106,7 @@ TapConv<T> lower_phase(const ConvProblem& p, const Dims& first, bool packed) {
   t.channels = p.kg();
   t.rows = p.cg();
   set(t.dims, p.out);
+  set(t.out, p.in);
   const ptrdiff_t in_plane = p.in_plane(), out_plane = p.out_plane();
   t.src_image = p.k * out_plane;
   t.src_group = p.kg() * out_plane;
@@ -78,31 +116,36 @@ TapConv<T> lower_phase(const ConvProblem& p, const Dims& first, bool packed) {
   t.dst_image = p.c * in_plane;
   t.dst_group = p.cg() * in_plane;
   t.dst_row = in_plane;
-  const ptrdiff_t pitch[3] = {p.in[1] * p.in[2], p.in[2], 1};
-  int64_t phase[3], u0[3];  // u0: gradient position of tap 0 for the phase's first input position
-  for (int i = 0; i < 3; ++i) {
-    phase[i] = (first[i] + p.pad_lo[i]) % p.stride[i];
-    u0[i] = (first[i] + p.pad_lo[i]) / p.stride[i];
-    t.out[i] = (p.in[i] - first[i] - 1) / p.stride[i] + 1;
-    t.dst_pixel[i] = p.stride[i] * pitch[i];
-  }
-  for (int64_t z = 0, at = 0; z < p.ker[0]; ++z) {
-    for (int64_t r = 0; r < p.ker[1]; ++r) {
-      for (int64_t s = 0; s < p.ker[2]; ++s, ++at) {
-        const int64_t tap[3] = {z * p.dil[0], r * p.dil[1], s * p.dil[2]};
-        bool fits = true;
-        Tap found{{0, 0, 0}, at};
-        for (int i = 0; i < 3; ++i) {
-          fits &= tap[i] % p.stride[i] == phase[i];
-          found.at[i] = u0[i] - (tap[i] - phase[i]) / p.stride[i];
-        }
-        if (fits) t.taps.push_back(found);
-      }
-    }
-  }
   if (p.taps() == 1 && p.unit_stride() && !p.padded()) {
     t.dims[0] = t.dims[1] = t.out[0] = t.out[1] = 1;
     t.dims[2] = t.out[2] = out_plane;
+  }
+  const PhaseAxis z = phase_axis(p, 0), y = phase_axis(p, 1), x = phase_axis(p, 2);
+  const int64_t ny = static_cast<int64_t>(y.positions.size());
+  const int64_t nx = static_cast<int64_t>(x.positions.size());
+  for (const int64_t az : z.positions) {
+    for (const int64_t ay : y.positions) {
+      for (const int64_t ax : x.positions) t.taps.push_back({{az, ay, ax}});
+    }
+  }
+  const PhaseAxis* axes[3] = {&z, &y, &x};
+  for (int i = 0; i < 3; ++i) t.ways[i] = static_cast<int64_t>(axes[i]->phases.size());
+  t.first.push_back(0);
+  t.terms.reserve(p.taps());
+  for (const auto& fz : z.phases) {
+    for (const auto& fy : y.phases) {
+      for (const auto& fx : x.phases) {
+        for (const PhaseTap& a : fz) {
+          for (const PhaseTap& b : fy) {
+            for (const PhaseTap& c : fx) {
+              t.terms.push_back({(a.position * ny + b.position) * nx + c.position,
+                                 (a.kernel * p.ker[1] + b.kernel) * p.ker[2] + c.kernel});
+            }
+          }
+        }
+        t.first.push_back(static_cast<int64_t>(t.terms.size()));
+      }
+    }
   }
   return t;
 }
@@ -119,49 +162,14 @@ void run_forward(const ConvCall<T>& call, bool packed) {
   tap_conv(t, call.scratch, call.threads);
 }
 
-// Calls use(phase problem, offset of its first input position) for every phase that has taps, and
-// says whether all of them have.
-template <class T, class Use>
-bool each_phase(const ConvProblem& p, bool packed, const Use& use) {
-  bool all = true;
-  Dims first;  // the phase that starts at this input position
-  const auto end = [&](int i) { return std::min(p.stride[i], p.in[i]); };
-  for (first[0] = 0; first[0] < end(0); ++first[0]) {
-    for (first[1] = 0; first[1] < end(1); ++first[1]) {
-      for (first[2] = 0; first[2] < end(2); ++first[2]) {
-        const TapConv<T> t = lower_phase<T>(p, first, packed);
-        if (t.taps.empty()) {
-          all = false;
-        } else {
-          use(t, (first[0] * p.in[1] + first[1]) * p.in[2] + first[2]);
-        }
-      }
-    }
-  }
-  return all;
-}
-
 template <class T>
 void run_input(const ConvCall<T>& call, bool packed) {
-  // Positions that no tap reaches are zero.
-  const bool all = each_phase<T>(*call.p, packed, [](const TapConv<T>&, ptrdiff_t) {});
-  if (!all) std::fill_n(call.result, call.p->n * call.p->c * call.p->in_plane(), T(0));
-  each_phase<T>(*call.p, packed, [&](TapConv<T> t, ptrdiff_t first) {
-    t.src = call.grad;
-    t.w = call.weight;
-    t.dst = call.result + first;
-    clamp_range(Activation::none, &t.lo, &t.hi);
-    tap_conv(t, call.scratch, call.threads);
-  });
-}
-
-template <class T>
-size_t input_bytes(const ConvProblem& p, int threads, bool packed) {
-  size_t most = 0;
-  each_phase<T>(p, packed, [&](const TapConv<T>& t, ptrdiff_t) {
-    most = std::max(most, tap_conv_bytes(t, threads));
-  });
-  return most;
+  TapConv<T> t = lower_input<T>(*call.p, packed);
+  t.src = call.grad;
+  t.w = call.weight;
+  t.dst = call.result;
+  clamp_range(Activation::none, &t.lo, &t.hi);
+  tap_conv(t, call.scratch, call.threads);
 }
 
 // Cycles of one core at two vector FMAs a cycle, roughly: the products, the packing and a constant.
@@ -217,8 +225,8 @@ size_t bytes_forward(const ConvProblem& p, size_t item, int threads, bool) {
 }
 template <bool packed>
 size_t bytes_input(const ConvProblem& p, size_t item, int threads, bool) {
-  return item == 4 ? input_bytes<float>(p, threads, packed)
-                   : input_bytes<double>(p, threads, packed);
+  return item == 4 ? tap_conv_bytes(lower_input<float>(p, packed), threads)
+                   : tap_conv_bytes(lower_input<double>(p, packed), threads);
 }
 template <class T, bool packed>
 void forward(const ConvCall<T>& call) {

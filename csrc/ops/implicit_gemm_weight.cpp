@@ -38,12 +38,11 @@ template <class T>
 Cut cut(const ConvProblem& p, int threads) {
   const auto& gemm = of_type<T>(*kernels().gemm);
   Cut c;
-  for (int64_t z = 0, at = 0; z < p.ker[0]; ++z) {
+  for (int64_t z = 0; z < p.ker[0]; ++z) {
     for (int64_t r = 0; r < p.ker[1]; ++r) {
-      for (int64_t s = 0; s < p.ker[2]; ++s, ++at) {
+      for (int64_t s = 0; s < p.ker[2]; ++s) {
         c.taps.push_back(
-            {{z * p.dil[0] - p.pad_lo[0], r * p.dil[1] - p.pad_lo[1], s * p.dil[2] - p.pad_lo[2]},
-             at});
+            {{z * p.dil[0] - p.pad_lo[0], r * p.dil[1] - p.pad_lo[1], s * p.dil[2] - p.pad_lo[2]}});
       }
     }
   }
@@ -112,12 +111,11 @@ void run(const ConvCall<T>& call) {
   const auto& gemm = of_type<T>(*kernels().gemm);
   const Cut c = cut<T>(p, call.threads);
   const Sizes<T> size = sizes<T>(p, c);
-  const ptrdiff_t row = c.strip ? c.shape.row() : p.in[2];
-  const ptrdiff_t slab = c.strip ? c.shape.slab() : p.in[1] * p.in[2];
+  // Of the view of x: from one row or slab of pixels to the next.
+  const ptrdiff_t row = c.strip ? c.shape.pitch : c.step[1] * p.in[2];
+  const ptrdiff_t slab = c.step[0] * (c.strip ? c.shape.slab() : p.in[1] * p.in[2]);
   const ptrdiff_t plane = c.strip ? c.shape.plane() : p.in_plane();
   const int64_t taps = p.taps(), nr = gemm.nr, out_plane = p.out_plane();
-  StripUse use;
-  for (int i = 0; i < 3; ++i) use.residues[i] = used_residues(c.taps, c.shape, i, c.step[i]);
 
   parallel_for(c.tasks(p), call.threads, [&](int64_t task, int thread) {
     Carver own(call.scratch + thread * size.per_thread());
@@ -148,6 +146,7 @@ void run(const ConvCall<T>& call) {
       const T* x = call.input + ((image * p.c) + group * p.cg() + c0) * p.in_plane();
       const T* dy = call.grad + ((image * p.k) + group * p.kg() + k0) * out_plane;
       Block b;
+      b.images = 1;
       for (int64_t bz = 0; bz < c.blocks[0]; ++bz) {
         b.lo[0] = bz * c.block[0];
         b.hi[0] = std::min(b.lo[0] + c.block[0], p.out[0]);
@@ -163,7 +162,7 @@ void run(const ConvCall<T>& call) {
               for (int64_t z = 0; z < b.extent(0); ++z) {
                 for (int64_t h = 0; h < b.extent(1); ++h) {
                   for (int64_t q = 0; q < b.extent(2); ++q, ++i) {
-                    a_off[i] = z * c.step[0] * slab + h * c.step[1] * row + q;
+                    a_off[i] = z * slab + h * row + q;
                     b_off[i] = i * nr;
                   }
                 }
@@ -175,9 +174,9 @@ void run(const ConvCall<T>& call) {
               gemm.transpose(dy + k * out_plane + first, out_plane, std::min(nr, kn - k), pixels,
                              grad + k * pixels, nr);
             }
-            const T* view = x + b.lo[0] * c.step[0] * slab + b.lo[1] * c.step[1] * row + b.lo[2];
+            const T* view = x + b.lo[0] * slab + b.lo[1] * row + b.lo[2];
             if (c.strip) {
-              fill_strip(x, p.in, cn, c.step, c.shape, use, b, strip);
+              fill_strip(x, p.in, cn, c.shape, b, strip);
               view = strip;
             }
             g.depth = pixels;
@@ -185,8 +184,8 @@ void run(const ConvCall<T>& call) {
             g.accumulate = image + bz + bp + bq > 0;
             for (int64_t tap = 0; tap < taps; ++tap) {
               const auto& at = c.taps[tap].at;
-              g.a =
-                  view + (c.strip ? strip_offset(c.shape, at) : at[0] * slab + at[1] * row + at[2]);
+              g.a = view + (c.strip ? strip_offset(c.shape, at)
+                                    : (at[0] * p.in[1] + at[1]) * p.in[2] + at[2]);
               g.c = sums + tap * c.k_part;
               gemm.block(g);
             }

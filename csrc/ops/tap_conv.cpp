@@ -5,7 +5,7 @@
 #include "../isa.h"
 #include "memory.h"
 #include "parallel.h"
-#include "strip.h"
+#include "tap_cut.h"
 
 namespace fastconv {
 namespace {
@@ -14,110 +14,7 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// How the work is cut. Depends on the problem and on the number of threads; the order in which any
-// one output is summed depends on the problem alone.
-struct Cut {
-  int64_t kc;  // depth of a chunk: whole channels where they fit
-  int64_t chunks;
-  Dims block;         // extents of a block of output pixels
-  int64_t blocks[3];  // number of blocks along each axis
-  int64_t row_parts;  // rows are split so often
-  bool strip;         // the source is read through a padded copy
-  bool dense;         // a block of the result is one contiguous run per row
-  StripShape shape;
-  int64_t channels;  // most channels that a chunk touches
-  int64_t tasks(int64_t images, int64_t groups) const {
-    return images * groups * blocks[0] * blocks[1] * blocks[2] * row_parts;
-  }
-};
-
-template <class T>
-Cut cut(const TapConv<T>& t, int threads) {
-  const auto& gemm = of_type<T>(*kernels().gemm);
-  Cut c;
-  const int64_t ntaps = static_cast<int64_t>(t.taps.size());
-  const int64_t depth = t.channels * ntaps;
-  // Short sums, added up: the error of a float sum grows with the length of its runs.
-  const int64_t most = 384;
-  if (depth == 0) {
-    c.kc = 0;
-    c.chunks = 1;
-  } else {
-    c.chunks = ceil_div(depth, most);
-    c.kc = ceil_div(depth, c.chunks);
-    if (ntaps <= most) c.kc = ceil_div(c.kc, ntaps) * ntaps;
-    c.chunks = ceil_div(depth, c.kc);
-  }
-  c.channels = ntaps == 0          ? 0
-               : c.kc % ntaps == 0 ? c.kc / ntaps
-                                   : std::min(t.channels, c.kc / ntaps + 2);
-
-  c.dense =
-      t.dst_pixel[2] == 1 && t.dst_pixel[1] == t.out[2] && t.dst_pixel[0] == t.out[1] * t.out[2];
-
-  // A block of packed panels stays in half of the second-level cache.
-  const int64_t nr = gemm.nr;
-  const int64_t budget = std::max<int64_t>(128 << 10, static_cast<int64_t>(l2_bytes() * 2 / 5));
-  int64_t most_pixels = budget / static_cast<int64_t>(sizeof(T)) / std::max<int64_t>(c.kc, 16);
-  most_pixels = std::max(nr, std::min<int64_t>(most_pixels / nr * nr, 1024));
-  // Enough blocks for the threads, as long as they are not too small to amortise the weights.
-  const int64_t total = t.out[0] * t.out[1] * t.out[2];
-  if (threads > 1) {
-    const int64_t want = ceil_div(3 * threads, t.images * t.groups);
-    most_pixels = std::max(std::min(most_pixels, 4 * nr),
-                           std::min(most_pixels, ceil_div(ceil_div(total, want), nr) * nr));
-  }
-  const int64_t z = t.out[0], p = t.out[1], q = t.out[2];
-  if (q > most_pixels) {  // part of a row
-    const int64_t parts = ceil_div(q, most_pixels);
-    c.block[0] = c.block[1] = 1;
-    c.block[2] = std::min(q, ceil_div(ceil_div(q, parts), nr) * nr);
-  } else if (p * q > most_pixels) {  // whole rows
-    // The height, near the largest, that fills its panels best.
-    const int64_t lanes = nr / 2;
-    const int64_t highest = most_pixels / q;
-    const int64_t lowest = std::max<int64_t>(1, highest * 2 / 3);
-    double best = 1e300;
-    for (int64_t h = highest; h >= lowest; --h) {
-      const int64_t full = p / h, rest = p % h;
-      const double vectors = static_cast<double>(full) * ceil_div(h * q, lanes) +
-                             ceil_div(rest * q, lanes) + 2.0 * (full + (rest > 0));
-      if (vectors < best) {
-        best = vectors;
-        c.block[1] = h;
-      }
-    }
-    c.block[0] = 1;
-    c.block[2] = q;
-  } else {  // whole planes
-    c.block[0] = std::min(z, std::max<int64_t>(1, most_pixels / (p * q)));
-    c.block[1] = p;
-    c.block[2] = q;
-  }
-  for (int i = 0; i < 3; ++i) c.blocks[i] = ceil_div(t.out[i], c.block[i]);
-
-  // The strip is needed where a tap may read outside or where columns are strided. Unpacked tiles
-  // read whole vectors, past the end of a row: only a strip has room for that.
-  c.shape = strip_shape(t.taps, t.step, c.block);
-  c.strip = !t.packed || t.step[2] != 1;
-  for (int i = 0; i < 3; ++i) {
-    const int64_t last = (t.out[i] - 1) * t.step[i] + c.shape.first[i] + c.shape.reach[i];
-    if (c.shape.first[i] < 0 || last >= t.dims[i]) c.strip = true;
-  }
-
-  // Rows are split when there are too few blocks for the threads, or when the temporary block of
-  // a result that is not dense would grow large.
-  const int64_t mr = gemm.mr;
-  c.row_parts = 1;
-  const int64_t tasks = c.tasks(t.images, t.groups);
-  if (threads > 1 && tasks < 3 * threads) {
-    c.row_parts = std::min(ceil_div(t.rows, mr), ceil_div(3 * threads, tasks));
-  }
-  if (!c.dense) c.row_parts = std::max(c.row_parts, ceil_div(t.rows, 256));
-  return c;
-}
-
-template <class T>
+// Bytes of each array in the scratch.
 struct Sizes {
   size_t shared;  // tables
   size_t strip, panels, temp;
@@ -125,178 +22,297 @@ struct Sizes {
 };
 
 template <class T>
-Sizes<T> sizes(const TapConv<T>& t, const Cut& c) {
-  const auto& gemm = of_type<T>(*kernels().gemm);
-  Sizes<T> s{};
-  const size_t depth = t.channels * t.taps.size();
-  const size_t pixels = c.block[0] * c.block[1] * c.block[2];
-  const size_t panels = ceil_div(pixels, gemm.nr);
-  s.shared = 2 * Carver::bytes<ptrdiff_t>(depth) + Carver::bytes<ptrdiff_t>(c.kc);
+Sizes sizes(const TapConv<T>& t, const Cut& c) {
+  const int64_t nr = of_type<T>(*kernels().gemm).nr;
+  Sizes s{};
+  const size_t products = t.channels * t.terms.size();
+  s.shared =
+      2 * Carver::bytes<ptrdiff_t>(products) + Carver::bytes<ptrdiff_t>(t.channels * t.taps.size());
   // Tiles read up to a panel past the last pixel.
-  if (c.strip) s.strip = Carver::bytes<T>(c.channels * c.shape.plane() + 4 * gemm.nr);
-  if (t.packed) s.panels = Carver::bytes<T>(panels * c.kc * gemm.nr + gemm.nr);
-  if (!c.dense) s.temp = Carver::bytes<T>(ceil_div(t.rows, c.row_parts) * pixels);
+  if (c.strip) s.strip = Carver::bytes<T>(c.images * c.channels * c.shape.plane() + 4 * nr);
+  if (c.mode == Lanes::packed) {
+    s.panels = Carver::bytes<T>((ceil_div(c.lanes, nr) * c.kc + 1) * nr);
+  }
+  if (c.temp) s.temp = Carver::bytes<T>(c.most_rows * c.slots * c.lanes);
   return s;
 }
 
-// The pixels of a block as lanes of panels: runs that are contiguous in the source view.
 template <class T>
-void pack_block(const T* view, const ptrdiff_t* k_off, int64_t depth, const Block& b,
-                const Dims& step, ptrdiff_t row, ptrdiff_t slab, T* panels) {
-  const auto& gemm = of_type<T>(*kernels().gemm);
-  const int64_t nr = gemm.nr, width = b.extent(2), height = b.extent(1), pixels = b.pixels();
-  Segment segments[64];  // nr is at most 32
-  int64_t z = 0, p = 0, q = 0;
-  for (int64_t at = 0; at < pixels; at += nr) {
-    const int64_t lanes = std::min(nr, pixels - at);
-    int count = 0;
-    for (int64_t lane = 0; lane < lanes;) {
-      const int64_t len = std::min(lanes - lane, width - q);
-      segments[count++] = {z * step[0] * slab + p * step[1] * row + q, lane, len};
-      lane += len;
-      q += len;
-      if (q == width) {
-        q = 0;
-        if (++p == height) {
-          p = 0;
-          ++z;
+int64_t team(const TapConv<T>& t, const Cut& c, int threads) {
+  return std::max<int64_t>(1, std::min<int64_t>(threads, c.pieces(t.groups)));
+}
+
+template <class T>
+class Run {
+ public:
+  Run(const TapConv<T>& t, const Cut& c, char* scratch)
+      : t_(t), c_(c), size_(sizes(t, c)), scratch_(scratch) {
+    Carver shared(scratch);
+    const size_t products = t.channels * t.terms.size();
+    a_off_ = shared.take<ptrdiff_t>(products);
+    b_off_ = shared.take<ptrdiff_t>(products);
+    k_off_ = shared.take<ptrdiff_t>(t.channels * t.taps.size());
+    slab_ = t.step[0] * (c.strip ? c.shape.slab() : t.dims[1] * t.dims[2]);
+    row_ = c.strip ? c.shape.pitch : t.step[1] * t.dims[2];
+    plane_ = c.strip ? c.shape.plane() : t.dims[0] * t.dims[1] * t.dims[2];
+    image_ = c.strip ? c.channels * plane_ : t.src_image;
+    fill_tables();
+  }
+
+  // One block of pixels and one part of the rows.
+  void piece(int64_t index, int thread) const {
+    const int64_t part = index % c_.row_parts;
+    int64_t group;
+    const Block b = block(index / c_.row_parts, &group);
+    const int64_t r0 = t_.rows * part / c_.row_parts, r1 = t_.rows * (part + 1) / c_.row_parts;
+    char* own = scratch_ + size_.shared + thread * size_.per_thread();
+    T* strip = reinterpret_cast<T*>(own);
+    T* panels = reinterpret_cast<T*>(own + size_.strip);
+    T* temp = reinterpret_cast<T*>(own + size_.strip + size_.panels);
+    const T* src = t_.src + b.image * t_.src_image + group * t_.src_group;
+    const ptrdiff_t to = b.image * t_.dst_image + group * t_.dst_group + r0 * t_.dst_row;
+    const ptrdiff_t first = (b.lo[0] * t_.out[1] + b.lo[1]) * t_.out[2] + b.lo[2];  // if not woven
+    const T infinity = std::numeric_limits<T>::infinity();
+
+    GemmBlock<T> g{};
+    g.a_row = c_.merged ? 1 : t_.w_row;
+    g.rows = (r1 - r0) * (c_.merged ? t_.phases() : 1);
+    g.lanes = c_.mode == Lanes::flat ? (b.extent(1) - 1) * row_ + b.extent(2) : b.pixels();
+    // Aside, the result is [row][phase that is not zero][lane].
+    const ptrdiff_t lanes = c_.mode == Lanes::flat ? g.lanes * b.extent(0) : g.lanes;
+    g.c_row = !c_.temp ? t_.dst_row : c_.merged ? lanes : c_.slots * lanes;
+    g.residual_row = t_.dst_row;
+    g.lo = t_.lo;
+    g.hi = t_.hi;
+    for (int64_t chunk = 0; chunk < c_.chunks; ++chunk) {
+      const int64_t k0 = chunk * c_.kc, k1 = std::min(k0 + c_.kc, depth());
+      const bool last = chunk + 1 == c_.chunks;
+      const T* view = look(src, b, k0, k1, strip);
+      if (c_.mode == Lanes::packed) pack(view, k0, k1, b, panels);
+      g.accumulate = chunk > 0;
+      g.bias_row = !g.accumulate && t_.bias ? t_.bias + group * t_.rows + r0 : nullptr;
+      g.clamped = last && !c_.temp && (t_.lo > -infinity || t_.hi < infinity);
+      g.residual = last && !c_.temp && t_.residual ? t_.residual + to + first : nullptr;
+      for (int64_t f = 0, slot = 0; f < (c_.merged ? 1 : t_.phases()); ++f) {
+        if (t_.phases() > 1 && t_.empty(f)) continue;
+        const int64_t begin = product(f, k0), end = product(f, k1);
+        g.a = t_.w + group * t_.w_group + r0 * t_.w_row;
+        g.a_off = a_off_ + begin;
+        g.b_off = b_off_ + begin;
+        g.depth = end - begin;
+        g.c = c_.temp ? temp + slot++ * lanes : t_.dst + to + first;
+        multiply(g, view, k0, b, panels);
+      }
+    }
+    if (c_.temp) weave(temp, lanes, r1 - r0, b, to);
+  }
+
+ private:
+  int64_t depth() const { return t_.channels * static_cast<int64_t>(t_.taps.size()); }
+
+  // The number of phase f's products, counted from the first phase's first, that come before
+  // index k of (channel, tap).
+  int64_t product(int64_t f, int64_t k) const {
+    const int64_t ntaps = static_cast<int64_t>(t_.taps.size());
+    const int64_t first = t_.first[f], terms = t_.first[f + 1] - first;
+    int64_t n = t_.channels * first;
+    if (ntaps == 0) return n;
+    n += k / ntaps * terms;
+    for (int64_t i = first; i < first + terms && t_.terms[i].tap < k % ntaps; ++i) ++n;
+    return n;
+  }
+
+  void fill_tables() {
+    const int64_t ntaps = static_cast<int64_t>(t_.taps.size());
+    const int64_t nr = of_type<T>(*kernels().gemm).nr;
+    int64_t first_channel = 0, chunk_start = 0, k = 0;  // of the chunk that k belongs to
+    for (int64_t ch = 0; ch < t_.channels; ++ch) {
+      for (int64_t tap = 0; tap < ntaps; ++tap, ++k) {
+        if (k == chunk_start + c_.kc) {
+          chunk_start = k;
+          first_channel = ch;
+        }
+        const auto& at = t_.taps[tap].at;
+        k_off_[k] = (ch - first_channel) * plane_ +
+                    (c_.strip ? strip_offset(c_.shape, at)
+                              : (at[0] * t_.dims[1] + at[1]) * t_.dims[2] + at[2]);
+      }
+    }
+    int64_t i = 0;
+    for (int64_t f = 0; f < t_.phases(); ++f) {
+      chunk_start = k = 0;
+      for (int64_t ch = 0; ch < t_.channels; ++ch, k += ntaps) {
+        for (int64_t n = t_.first[f]; n < t_.first[f + 1]; ++n, ++i) {
+          const Term& term = t_.terms[n];
+          while (k + term.tap >= chunk_start + c_.kc) chunk_start += c_.kc;
+          a_off_[i] = ch * t_.w_channel + term.weight;
+          b_off_[i] =
+              c_.mode == Lanes::packed ? (k + term.tap - chunk_start) * nr : k_off_[k + term.tap];
         }
       }
     }
-    gemm.pack(view, k_off, depth, segments, count, panels + at * depth);
   }
-}
+
+  Block block(int64_t index, int64_t* group) const {
+    Block b;
+    for (int i = 2; i >= 0; --i) {
+      b.lo[i] = index % c_.blocks[i + 1] * c_.block[i];
+      b.hi[i] = std::min(b.lo[i] + c_.block[i], t_.grid(i));
+      index /= c_.blocks[i + 1];
+    }
+    *group = index % t_.groups;
+    b.image = index / t_.groups * c_.images;
+    b.images = std::min(c_.images, t_.images - b.image);
+    return b;
+  }
+
+  // Where the block's first pixel, for the first channel of a chunk, is read.
+  const T* look(const T* src, const Block& b, int64_t k0, int64_t k1, T* strip) const {
+    const int64_t ntaps = static_cast<int64_t>(t_.taps.size());
+    if (ntaps == 0) return src;
+    const int64_t c0 = k0 / ntaps, c1 = ceil_div(k1, ntaps);
+    src += c0 * t_.dims[0] * t_.dims[1] * t_.dims[2];
+    if (!c_.strip) return src + b.lo[0] * slab_ + b.lo[1] * row_ + b.lo[2];
+    for (int64_t n = 0; n < b.images; ++n) {
+      fill_strip(src + n * t_.src_image, t_.dims, c1 - c0, c_.shape, b, strip + n * image_);
+    }
+    return strip;
+  }
+
+  // The pixels of a block as lanes of panels: runs that are contiguous in the view.
+  void pack(const T* view, int64_t k0, int64_t k1, const Block& b, T* panels) const {
+    const auto& gemm = of_type<T>(*kernels().gemm);
+    const int64_t nr = gemm.nr, pixels = b.pixels();
+    const int64_t extent[3] = {b.extent(0), b.extent(1), b.extent(2)};
+    Segment segments[64];  // nr is at most 32
+    int64_t n = 0, z = 0, p = 0, q = 0;
+    for (int64_t at = 0; at < pixels; at += nr) {
+      const int64_t lanes = std::min(nr, pixels - at);
+      int count = 0;
+      for (int64_t lane = 0; lane < lanes;) {
+        const int64_t len = std::min(lanes - lane, extent[2] - q);
+        segments[count++] = {n * image_ + z * slab_ + p * row_ + q, lane, len};
+        lane += len;
+        if ((q += len) < extent[2]) continue;
+        q = 0;
+        if (++p < extent[1]) continue;
+        p = 0;
+        if (++z < extent[0]) continue;
+        z = 0;
+        ++n;
+      }
+      gemm.pack(view, k_off_ + k0, k1 - k0, segments, count, panels + at * (k1 - k0));
+    }
+  }
+
+  void multiply(GemmBlock<T> g, const T* view, int64_t k0, const Block& b, T* panels) const {
+    const auto& gemm = of_type<T>(*kernels().gemm);
+    g.b = view;
+    g.b_panel = gemm.nr;
+    if (c_.mode == Lanes::packed) {
+      g.b = panels;
+      g.b_panel = std::min(c_.kc, depth() - k0) * gemm.nr;
+      return gemm.block(g);
+    }
+    T* const c = g.c;
+    const T* const residual = g.residual;
+    int64_t at = 0;
+    const auto next = [&](int64_t lanes) {
+      g.lanes = lanes;
+      g.c = c + at;
+      g.residual = residual ? residual + at : nullptr;
+      gemm.block(g);
+      at += lanes;
+    };
+    for (int64_t z = 0; z < b.extent(0); ++z) {
+      if (c_.mode == Lanes::flat) {
+        g.b = view + z * slab_;
+        next(g.lanes);
+        continue;
+      }
+      for (int64_t p = 0; p < b.extent(1); ++p) {
+        g.b = view + z * slab_ + p * row_;
+        next(b.extent(2));
+      }
+    }
+  }
+
+  // From temp, [row][phase that is not zero][lane], into the result.
+  void weave(const T* temp, ptrdiff_t lanes, int64_t rows, const Block& b, ptrdiff_t to) const {
+    const bool flat = c_.mode == Lanes::flat;
+    const ptrdiff_t row = flat ? row_ : b.extent(2);
+    const ptrdiff_t slab = flat ? lanes / b.extent(0) : b.extent(1) * row;
+    const ptrdiff_t image = b.extent(0) * slab;
+    const Dims& ways = t_.ways;
+    int64_t phase = 0, slot = 0;
+    for (int64_t f0 = 0; f0 < ways[0]; ++f0) {
+      for (int64_t f1 = 0; f1 < ways[1]; ++f1, phase += ways[2]) {
+        for (int64_t r = 0; r < rows; ++r) {
+          for (int64_t n = 0; n < b.images; ++n) {
+            const T* from = temp + (r * c_.slots + slot) * lanes + n * image;
+            const ptrdiff_t base = to + n * t_.dst_image + r * t_.dst_row;
+            for (int64_t z = b.lo[0]; z < b.hi[0]; ++z, from += slab) {
+              if (z * ways[0] + f0 >= t_.out[0]) break;
+              for (int64_t p = b.lo[1]; p < b.hi[1] && p * ways[1] + f1 < t_.out[1]; ++p) {
+                weave_row(phase, from + (p - b.lo[1]) * row, lanes, b,
+                          base + ((z * ways[0] + f0) * t_.out[1] + p * ways[1] + f1) * t_.out[2]);
+              }
+            }
+          }
+        }
+        for (int64_t f2 = 0; f2 < ways[2]; ++f2) slot += !t_.empty(phase + f2);
+      }
+    }
+  }
+
+  // One row of the result, woven from the column phases that start with number `phase`.
+  void weave_row(int64_t phase, const T* from, ptrdiff_t lanes, const Block& b,
+                 ptrdiff_t at) const {
+    const auto& gemm = of_type<T>(*kernels().gemm);
+    const int64_t ways = t_.ways[2], x0 = b.lo[2] * ways;
+    const int64_t count = std::min(b.hi[2] * ways, t_.out[2]) - x0;
+    T* dst = t_.dst + at + x0;
+    const T* residual = t_.residual ? t_.residual + at + x0 : nullptr;
+    const auto next = [&](int64_t f) {
+      if (t_.phases() > 1 && t_.empty(phase + f)) return static_cast<const T*>(nullptr);
+      const T* it = from;
+      from += lanes;
+      return it;
+    };
+    if (ways == 2) {
+      const T* even = next(0);
+      return gemm.zip(even, next(1), residual, count, t_.lo, t_.hi, dst);
+    }
+    for (int64_t f = 0; f < ways && f < count; ++f) {
+      gemm.spread(next(f), ways, residual ? residual + f : nullptr, (count - f + ways - 1) / ways,
+                  t_.lo, t_.hi, dst + f);
+    }
+  }
+
+  const TapConv<T>& t_;
+  const Cut& c_;
+  const Sizes size_;
+  char* const scratch_;
+  ptrdiff_t *a_off_, *b_off_;  // of every product, by phase
+  ptrdiff_t* k_off_;  // of every (channel, tap) in the view, from its chunk's first channel
+  ptrdiff_t slab_, row_, plane_, image_;  // of the view: to the next slab, row, channel, image
+};
 
 }  // namespace
 
 template <class T>
 size_t tap_conv_bytes(const TapConv<T>& t, int threads) {
-  const Cut c = cut(t, threads);
-  const Sizes<T> s = sizes(t, c);
-  const int64_t team = std::min<int64_t>(threads, c.tasks(t.images, t.groups));
-  return s.shared + static_cast<size_t>(std::max<int64_t>(team, 1)) * s.per_thread();
+  const Cut c = tap_cut(t, threads);
+  const Sizes s = sizes(t, c);
+  return s.shared + static_cast<size_t>(team(t, c, threads)) * s.per_thread();
 }
 
 template <class T>
 void tap_conv(const TapConv<T>& t, char* scratch, int threads) {
-  const auto& gemm = of_type<T>(*kernels().gemm);
-  const Cut c = cut(t, threads);
-  const Sizes<T> size = sizes(t, c);
-  const int64_t ntaps = static_cast<int64_t>(t.taps.size());
-  const int64_t depth = t.channels * ntaps;
-
-  // The view: the strip, or the source itself. Either way [channel][slab][row][column].
-  const ptrdiff_t row = c.strip ? c.shape.row() : t.dims[2];
-  const ptrdiff_t slab = c.strip ? c.shape.slab() : t.dims[1] * t.dims[2];
-  const ptrdiff_t plane = c.strip ? c.shape.plane() : t.dims[0] * slab;
-
-  Carver shared(scratch);
-  ptrdiff_t* a_off = shared.take<ptrdiff_t>(depth);
-  ptrdiff_t* k_off = shared.take<ptrdiff_t>(depth);  // relative to the chunk's first channel
-  ptrdiff_t* b_off = shared.take<ptrdiff_t>(c.kc);   // of packed panels
-  for (int64_t ch = 0, i = 0; ch < t.channels; ++ch) {
-    for (int64_t tap = 0; tap < ntaps; ++tap, ++i) {
-      const int64_t first = i / c.kc * c.kc / ntaps;
-      const auto& at = t.taps[tap].at;
-      a_off[i] = ch * t.w_channel + t.taps[tap].weight;
-      k_off[i] = (ch - first) * plane +
-                 (c.strip ? strip_offset(c.shape, at) : at[0] * slab + at[1] * row + at[2]);
-    }
-  }
-  for (int64_t i = 0; i < c.kc; ++i) b_off[i] = i * gemm.nr;
-  StripUse use;
-  for (int i = 0; i < 3; ++i) use.residues[i] = used_residues(t.taps, c.shape, i, t.step[i]);
-  const T infinity = std::numeric_limits<T>::infinity();
-
-  parallel_for(c.tasks(t.images, t.groups), threads, [&](int64_t task, int thread) {
-    char* base = scratch + size.shared + thread * size.per_thread();
-    T* strip_at = reinterpret_cast<T*>(base);
-    T* panels = reinterpret_cast<T*>(base + size.strip);
-    T* temp = reinterpret_cast<T*>(base + size.strip + size.panels);
-
-    int64_t rest = task;
-    const int64_t part = rest % c.row_parts;
-    rest /= c.row_parts;
-    Block b;
-    for (int i = 2; i >= 0; --i) {
-      b.lo[i] = rest % c.blocks[i] * c.block[i];
-      b.hi[i] = std::min(b.lo[i] + c.block[i], t.out[i]);
-      rest /= c.blocks[i];
-    }
-    const int64_t group = rest % t.groups, image = rest / t.groups;
-    const int64_t r0 = t.rows * part / c.row_parts, r1 = t.rows * (part + 1) / c.row_parts;
-    const int64_t pixels = b.pixels();
-
-    const T* src = t.src + image * t.src_image + group * t.src_group;
-    const ptrdiff_t to = image * t.dst_image + group * t.dst_group + r0 * t.dst_row +
-                         b.lo[0] * t.dst_pixel[0] + b.lo[1] * t.dst_pixel[1] +
-                         b.lo[2] * t.dst_pixel[2];
-    T* dst = t.dst + to;
-    const T* residual = t.residual ? t.residual + to : nullptr;
-
-    GemmBlock<T> g{};
-    g.a_row = t.w_row;
-    g.c = c.dense ? dst : temp;
-    g.c_row = c.dense ? t.dst_row : pixels;
-    g.rows = r1 - r0;
-    for (int64_t chunk = 0; chunk < c.chunks; ++chunk) {
-      const int64_t k0 = chunk * c.kc, k1 = std::min(depth, k0 + c.kc);
-      const int64_t c0 = ntaps ? k0 / ntaps : 0, c1 = ntaps ? ceil_div(k1, ntaps) : 0;
-      const bool last = chunk + 1 == c.chunks;
-      const T* view;
-      if (c.strip) {
-        fill_strip(src + c0 * t.dims[0] * t.dims[1] * t.dims[2], t.dims, c1 - c0, t.step, c.shape,
-                   use, b, strip_at);
-        view = strip_at;
-      } else {
-        view = src + c0 * plane + b.lo[0] * t.step[0] * slab + b.lo[1] * t.step[1] * row + b.lo[2];
-      }
-      g.a = t.w + group * t.w_group + r0 * t.w_row;
-      g.a_off = a_off + k0;
-      g.depth = k1 - k0;
-      g.accumulate = chunk > 0;
-      g.clamped = last && c.dense && (t.lo > -infinity || t.hi < infinity);
-      g.lo = t.lo;
-      g.hi = t.hi;
-      g.bias_row = last && t.bias ? t.bias + group * t.rows + r0 : nullptr;
-      g.residual = last && c.dense ? residual : nullptr;
-      g.residual_row = t.dst_row;
-      if (t.packed) {
-        pack_block(view, k_off + k0, g.depth, b, t.step, row, slab, panels);
-        g.b = panels;
-        g.b_off = b_off;
-        g.b_panel = g.depth * gemm.nr;
-        g.lanes = pixels;
-        gemm.block(g);
-        continue;
-      }
-      g.b_off = k_off + k0;
-      g.b_panel = gemm.nr;
-      g.lanes = b.extent(2);
-      T* const c_base = g.c;
-      const T* const residual_base = g.residual;
-      for (int64_t z = 0, at = 0; z < b.extent(0); ++z) {
-        for (int64_t p = 0; p < b.extent(1); ++p, at += b.extent(2)) {
-          g.b = view + z * t.step[0] * slab + p * t.step[1] * row;
-          g.c = c_base + at;
-          g.residual = residual_base ? residual_base + at : nullptr;
-          gemm.block(g);
-        }
-      }
-      g.c = c_base;
-    }
-    if (c.dense) return;
-    for (int64_t r = 0; r < r1 - r0; ++r) {
-      const T* from = temp + r * pixels;
-      for (int64_t z = 0; z < b.extent(0); ++z) {
-        for (int64_t p = 0; p < b.extent(1); ++p, from += b.extent(2)) {
-          const ptrdiff_t at = r * t.dst_row + z * t.dst_pixel[0] + p * t.dst_pixel[1];
-          gemm.finish_row(from, residual ? residual + at : nullptr, b.extent(2), t.dst_pixel[2],
-                          t.lo, t.hi, dst + at);
-        }
-      }
-    }
-  });
+  const Cut c = tap_cut(t, threads);
+  const Run<T> run(t, c, scratch);
+  parallel_for(c.pieces(t.groups), threads,
+               [&](int64_t index, int thread) { run.piece(index, thread); });
 }
 
 template size_t tap_conv_bytes<float>(const TapConv<float>&, int);

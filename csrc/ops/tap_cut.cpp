@@ -1,0 +1,146 @@
+#include "tap_cut.h"
+
+#include "../isa.h"
+
+namespace fastconv {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Short sums, added up: the error of a float sum grows with the length of its runs.
+void cut_depth(int64_t channels, int64_t taps, Cut* c) {
+  constexpr int64_t kMost = 384;
+  const int64_t depth = channels * taps;
+  if (depth == 0) {
+    c->kc = c->channels = 0;
+    c->chunks = 1;
+    return;
+  }
+  c->kc = ceil_div(depth, ceil_div(depth, kMost));
+  if (taps <= kMost) c->kc = ceil_div(c->kc, taps) * taps;
+  c->chunks = ceil_div(depth, c->kc);
+  c->channels = c->kc % taps == 0 ? c->kc / taps : std::min(channels, c->kc / taps + 2);
+}
+
+// The number of rows, near the most, that fills its vectors best.
+int64_t best_height(int64_t p, int64_t q, int64_t most_pixels, int64_t lanes) {
+  const int64_t highest = std::max<int64_t>(1, most_pixels / q);
+  const int64_t lowest = std::max<int64_t>(1, highest * 2 / 3);
+  int64_t best_h = 1;
+  double best = 1e300;
+  for (int64_t h = highest; h >= lowest; --h) {
+    const int64_t full = p / h, rest = p % h;
+    const double vectors = static_cast<double>(full) * ceil_div(h * q, lanes) +
+                           ceil_div(rest * q, lanes) + 2.0 * (full + (rest > 0));
+    if (vectors < best) {
+      best = vectors;
+      best_h = h;
+    }
+  }
+  return best_h;
+}
+
+template <class T>
+bool source_suffices(const TapConv<T>& t, const StripShape& s) {
+  if (t.step[2] != 1) return false;
+  for (int i = 0; i < 3; ++i) {
+    const int64_t last = (t.grid(i) - 1) * t.step[i] + s.first[i] + s.reach[i];
+    if (s.first[i] < 0 || last >= t.dims[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+template <class T>
+Cut tap_cut(const TapConv<T>& t, int threads) {
+  const auto& gemm = of_type<T>(*kernels().gemm);
+  const int64_t nr = gemm.nr, mr = gemm.mr, lanes = nr / 2;
+  const int64_t ntaps = static_cast<int64_t>(t.taps.size());
+  const int64_t z = t.grid(0), p = t.grid(1), q = t.grid(2), plane = z * p * q;
+  Cut c{};
+  cut_depth(t.channels, ntaps, &c);
+
+  // A block of panels stays well within the second-level cache.
+  const int64_t item = static_cast<int64_t>(sizeof(T));
+  const int64_t budget = std::max<int64_t>(128 << 10, static_cast<int64_t>(l2_bytes() * 2 / 5));
+  int64_t most_pixels = budget / item / std::max<int64_t>(c.kc, 16);
+  most_pixels = std::max(nr, std::min<int64_t>(most_pixels / nr * nr, 1024));
+  // Results that are woven from phases are kept aside, all rows of a block together.
+  for (int64_t f = 0; f < t.phases(); ++f) c.slots += !t.empty(f);
+  if (t.phases() > 1 && c.slots > 0) {
+    const int64_t row_bytes = t.rows * c.slots * item;
+    most_pixels = std::max(2 * nr, std::min(most_pixels, budget / 2 / row_bytes / nr * nr));
+  }
+  // Enough blocks for the threads, as long as they are not too small to amortise the weights.
+  if (threads > 1) {
+    const int64_t want = ceil_div(3 * threads, t.images * t.groups);
+    most_pixels = std::max(std::min(most_pixels, 4 * nr),
+                           std::min(most_pixels, ceil_div(ceil_div(plane, want), nr) * nr));
+  }
+  c.images = 1;
+  c.block[0] = c.block[1] = 1;
+  c.block[2] = q;
+  if (q > most_pixels) {  // part of a row
+    c.block[2] = std::min(q, ceil_div(ceil_div(q, ceil_div(q, most_pixels)), nr) * nr);
+  } else if (p * q > most_pixels) {  // whole rows
+    c.block[1] = best_height(p, q, most_pixels, lanes);
+  } else {  // whole planes
+    c.block[0] = std::min(z, std::max<int64_t>(1, most_pixels / (p * q)));
+    c.block[1] = p;
+    // Small images share their panels where one image would leave many lanes idle.
+    const int64_t filled = ceil_div(plane, lanes) * lanes;
+    if (t.packed && t.phases() == 1 && c.block[0] == z && filled * 16 > plane * 17) {
+      const int64_t wanted = threads > 1 ? ceil_div(t.images * t.groups, 3 * threads) : t.images;
+      const int64_t most = std::max<int64_t>(1, most_pixels / plane);
+      c.images = std::max<int64_t>(1, std::min({most, wanted, t.images}));
+      c.images = ceil_div(t.images, ceil_div(t.images, c.images));
+    }
+  }
+  c.blocks[0] = ceil_div(t.images, c.images);
+  for (int i = 0; i < 3; ++i) c.blocks[i + 1] = ceil_div(t.grid(i), c.block[i]);
+
+  c.shape = strip_shape(t.taps, t.step, c.block);
+  c.strip = !source_suffices(t, c.shape);
+  if (t.packed) {
+    c.mode = Lanes::packed;
+  } else {
+    // Unpacked tiles read whole vectors, past the end of a row: only a strip has room for that.
+    c.strip = true;
+    const double by_row = static_cast<double>(ceil_div(c.block[2], lanes) * lanes);
+    c.mode = c.block[1] > 1 && by_row > 1.06 * static_cast<double>(c.shape.pitch) ? Lanes::flat
+                                                                                  : Lanes::rows;
+  }
+  c.lanes = c.images * c.block[0] *
+            (c.mode == Lanes::flat ? (c.block[1] - 1) * c.shape.pitch + c.block[2]
+                                   : c.block[1] * c.block[2]);
+  c.temp = t.phases() > 1 || c.images > 1 || c.mode == Lanes::flat;
+  c.merged = t.phases() > 1 && ntaps == 1 && t.w_row == t.phases() &&
+             static_cast<int64_t>(t.terms.size()) == t.phases();
+  for (size_t i = 0; c.merged && i < t.terms.size(); ++i) {
+    c.merged = t.terms[i].weight == static_cast<ptrdiff_t>(i);
+  }
+
+  // Rows are split when there are too few blocks for the threads, or when the result kept aside
+  // would grow large.
+  c.row_parts = 1;
+  const int64_t pieces = c.pieces(t.groups);
+  if (threads > 1 && pieces < 3 * threads) {
+    c.row_parts = std::min(ceil_div(t.rows, mr), ceil_div(3 * threads, pieces));
+  }
+  if (c.temp) {
+    const int64_t row_bytes = std::max<int64_t>(1, c.slots * c.lanes * item);
+    const int64_t most = std::max<int64_t>(c.merged ? 1 : mr, budget / row_bytes);
+    c.row_parts = std::max(c.row_parts, ceil_div(t.rows, most));
+  }
+  c.row_parts = std::max<int64_t>(1, std::min(c.row_parts, t.rows));
+  c.most_rows = ceil_div(t.rows, c.row_parts);
+  return c;
+}
+
+template Cut tap_cut<float>(const TapConv<float>&, int);
+template Cut tap_cut<double>(const TapConv<double>&, int);
+
+}  // namespace fastconv
