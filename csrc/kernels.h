@@ -47,6 +47,21 @@ struct GemmBlock {
   T lo, hi;
 };
 
+// Sums of products along rows of pixels, for few outputs: C(i, j) += sum over segments s and x <
+// width of a[i * a_row + a_seg[s] + x] * b[b_off[j] + b_seg[s] + x]. The sums stay vectors, a lane
+// each for every kLanes-th x, until they are folded.
+template <class T>
+struct DotBlock {
+  const T* a;
+  ptrdiff_t a_row;
+  const ptrdiff_t* a_seg;
+  const T* b;
+  const ptrdiff_t* b_off;
+  const ptrdiff_t* b_seg;
+  ptrdiff_t rows, cols, segments, width;
+  T* sums;  // [rows][cols][lanes of a vector]
+};
+
 // A run of lanes of a panel that is contiguous in the source.
 struct Segment {
   ptrdiff_t src;  // offset in the source, added to the offset of the depth index
@@ -77,6 +92,12 @@ struct GemmKernels {
   // out[c * out_row + r] = in[r * in_row + c] for r < rows, c < cols.
   void (*transpose)(const T* in, ptrdiff_t in_row, ptrdiff_t rows, ptrdiff_t cols, T* out,
                     ptrdiff_t out_row);
+  // out[c * out_row + r] = in[row_off[r] + c] for r < rows, c < cols.
+  void (*transpose_rows)(const T* in, const ptrdiff_t* row_off, ptrdiff_t rows, ptrdiff_t cols,
+                         T* out, ptrdiff_t out_row);
+  void (*dot)(const DotBlock<T>& d);
+  // out[i] += the sum of the lanes of vector i of sums, for i < count.
+  void (*fold)(const T* sums, ptrdiff_t count, T* out);
 };
 
 struct GemmTable {

@@ -54,15 +54,15 @@ struct RowPitch {
   static constexpr int base(int row) {
     return reaches(row) ? 0 : row >= 5 && reaches(row - 5) ? 5 : 10;
   }
-  FC_INLINE T at(const char* p, int distance) const {
-    return *reinterpret_cast<const T*>(distance == 0   ? p
-                                       : distance == 1 ? p + one
-                                       : distance == 2 ? p + 2 * one
-                                       : distance == 3 ? p + three
-                                       : distance == 4 ? p + 4 * one
-                                       : distance == 6 ? p + 2 * three
-                                       : distance == 8 ? p + 8 * one
-                                                       : p + 4 * three);
+  FC_INLINE const T* row(const char* p, int distance) const {
+    return reinterpret_cast<const T*>(distance == 0   ? p
+                                      : distance == 1 ? p + one
+                                      : distance == 2 ? p + 2 * one
+                                      : distance == 3 ? p + three
+                                      : distance == 4 ? p + 4 * one
+                                      : distance == 6 ? p + 2 * three
+                                      : distance == 8 ? p + 8 * one
+                                                      : p + 4 * three);
   }
 };
 
@@ -71,7 +71,7 @@ FC_INLINE void step_rows(const char* p, const RowPitch<T>& pitch, const Vec<T> (
                          Vec<T> (&acc)[R][NV]) {
   FC_UNROLL for (int i = Base; i < R; ++i) {
     if (RowPitch<T>::base(i) != Base) continue;
-    const Vec<T> x = splat(pitch.at(p, i - Base));
+    const Vec<T> x = splat(*pitch.row(p, i - Base));
     FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
   }
 }
@@ -193,12 +193,6 @@ void gemm_block(const GemmBlock<T>& g) {
     const ptrdiff_t r0 = g.rows * i / groups, r1 = g.rows * (i + 1) / groups;
     row_group(g, r0, r1 - r0);
   }
-}
-
-template <class T>
-constexpr GemmKernels<T> gemm_table() {
-  return {kTileRows, kTileLanes<T>, gemm_block<T>, pack_panel<T>, gather_row<T>,
-          spread<T>, zip_rows<T>,   sum<T>,        transpose<T>};
 }
 
 }  // namespace

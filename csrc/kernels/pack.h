@@ -78,28 +78,48 @@ FC_INLINE void transpose_square(Vec<T>* v) {
   }
 }
 
-template <class T>
-void transpose(const T* in, ptrdiff_t in_row, ptrdiff_t rows, ptrdiff_t cols, T* out,
-               ptrdiff_t out_row) {
+// row(r) is where row r starts.
+template <class T, class Row>
+FC_INLINE void transpose_any(const Row& row, ptrdiff_t rows, ptrdiff_t cols, T* out,
+                             ptrdiff_t out_row) {
   constexpr int L = kLanes<T>;
   for (ptrdiff_t r = 0; r < rows; r += L) {
     const int nr = static_cast<int>(rows - r < L ? rows - r : L);
     for (ptrdiff_t c = 0; c < cols; c += L) {
       const int nc = static_cast<int>(cols - c < L ? cols - c : L);
-      const T* src = in + r * in_row + c;
       T* dst = out + c * out_row + r;
       Vec<T> v[L];
       if (nr == L && nc == L) {
-        FC_UNROLL for (int i = 0; i < L; ++i) v[i] = load(src + i * in_row);
+        FC_UNROLL for (int i = 0; i < L; ++i) v[i] = load(row(r + i) + c);
         transpose_square<T>(v);
         FC_UNROLL for (int i = 0; i < L; ++i) store(dst + i * out_row, v[i]);
-      } else {
+      } else if (nr * nc * 4 < L * L) {
         for (int i = 0; i < nr; ++i) {
-          for (int j = 0; j < nc; ++j) dst[j * out_row + i] = src[i * in_row + j];
+          for (int j = 0; j < nc; ++j) dst[j * out_row + i] = row(r + i)[c + j];
+        }
+      } else {
+        FC_UNROLL for (int i = 0; i < L; ++i) {
+          v[i] = i < nr ? load_part(row(r + i) + c, nc) : Vec<T>{};
+        }
+        transpose_square<T>(v);
+        FC_UNROLL for (int i = 0; i < L; ++i) {
+          if (i < nc) store_part(dst + i * out_row, v[i], nr);
         }
       }
     }
   }
+}
+
+template <class T>
+void transpose(const T* in, ptrdiff_t in_row, ptrdiff_t rows, ptrdiff_t cols, T* out,
+               ptrdiff_t out_row) {
+  transpose_any<T>([=](ptrdiff_t r) { return in + r * in_row; }, rows, cols, out, out_row);
+}
+
+template <class T>
+void transpose_rows(const T* in, const ptrdiff_t* row_off, ptrdiff_t rows, ptrdiff_t cols, T* out,
+                    ptrdiff_t out_row) {
+  transpose_any<T>([=](ptrdiff_t r) { return in + row_off[r]; }, rows, cols, out, out_row);
 }
 
 // Every other element of 2 * kLanes, starting with the first.

@@ -14,6 +14,7 @@
 #endif
 
 #define FC_INLINE inline __attribute__((always_inline))
+#define FC_LAMBDA __attribute__((always_inline))
 #define FC_UNROLL _Pragma("GCC unroll 64")
 
 namespace fastconv {

@@ -10,10 +10,10 @@ namespace fastconv {
 const std::vector<const Algorithm*>& algorithms() {
   // Adding an algorithm: one file in ops/, one declaration in rows.h, its rows here.
   static const std::vector<const Algorithm*> rows = {
-      &kIm2colForward,   &kIm2colInput,      &kIm2colWeight,   &kDirectForward,    &kDirectInput,
-      &kWinogradForward, &kWinogradInput,    &kWinogradWeight, &kWinograd2Forward, &kWinograd2Input,
-      &kWinograd2Weight, &kDepthwiseForward, &kDepthwiseInput, &kDepthwiseWeight,  &kGroupedForward,
-      &kGroupedInput,    &kGroupedWeight,
+      &kIm2colForward,  &kIm2colInput,     &kIm2colWeight,     &kDirectForward,  &kDirectInput,
+      &kDirectWeight,   &kWinogradForward, &kWinogradInput,    &kWinogradWeight, &kWinograd2Forward,
+      &kWinograd2Input, &kWinograd2Weight, &kDepthwiseForward, &kDepthwiseInput, &kDepthwiseWeight,
+      &kGroupedForward, &kGroupedInput,    &kGroupedWeight,
   };
   return rows;
 }

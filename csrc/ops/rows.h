@@ -9,6 +9,8 @@ namespace fastconv {
 extern const Algorithm kIm2colForward, kIm2colInput, kDirectForward, kDirectInput;
 // implicit_gemm_weight.cpp
 extern const Algorithm kIm2colWeight;
+// direct_weight.cpp
+extern const Algorithm kDirectWeight;
 // winograd_rows.cpp
 extern const Algorithm kWinogradForward, kWinogradInput, kWinograd2Forward, kWinograd2Input;
 // depthwise.cpp

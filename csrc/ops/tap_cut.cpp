@@ -60,6 +60,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   const int64_t nr = gemm.nr, mr = gemm.mr, lanes = nr / 2;
   const int64_t ntaps = static_cast<int64_t>(t.taps.size());
   const int64_t z = t.grid(0), p = t.grid(1), q = t.grid(2), plane = z * p * q;
+  const int64_t images = std::max<int64_t>(1, t.images);
   Cut c{};
   cut_depth(t.channels, ntaps, &c);
 
@@ -76,7 +77,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   }
   // Enough blocks for the threads, as long as they are not too small to amortise the weights.
   if (threads > 1) {
-    const int64_t want = ceil_div(3 * threads, t.images * t.groups);
+    const int64_t want = ceil_div(3 * threads, images * t.groups);
     most_pixels = std::max(std::min(most_pixels, 4 * nr),
                            std::min(most_pixels, ceil_div(ceil_div(plane, want), nr) * nr));
   }
@@ -93,10 +94,10 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
     // Small images share their panels where one image would leave many lanes idle.
     const int64_t filled = ceil_div(plane, lanes) * lanes;
     if (t.packed && t.phases() == 1 && c.block[0] == z && filled * 16 > plane * 17) {
-      const int64_t wanted = threads > 1 ? ceil_div(t.images * t.groups, 3 * threads) : t.images;
+      const int64_t wanted = threads > 1 ? ceil_div(images * t.groups, 3 * threads) : images;
       const int64_t most = std::max<int64_t>(1, most_pixels / plane);
-      c.images = std::max<int64_t>(1, std::min({most, wanted, t.images}));
-      c.images = ceil_div(t.images, ceil_div(t.images, c.images));
+      c.images = std::max<int64_t>(1, std::min({most, wanted, images}));
+      c.images = ceil_div(images, ceil_div(images, c.images));
     }
   }
   c.blocks[0] = ceil_div(t.images, c.images);

@@ -1,0 +1,158 @@
+// The weight gradient with output channels in lanes; see weight_gradient.h.
+#include "../isa.h"
+#include "parallel.h"
+#include "weight_gradient.h"
+
+namespace fastconv {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+struct Cut {
+  PixelCut pixels;
+  int64_t k_part, k_parts;  // output channels of a task
+  int64_t c_part, c_parts;  // input channels of a task
+  int64_t tasks(const ConvProblem& p) const { return p.groups * k_parts * c_parts; }
+};
+
+template <class T>
+Cut cut(const ConvProblem& p, int threads) {
+  const auto& gemm = of_type<T>(*kernels().gemm);
+  const int64_t nr = gemm.nr;
+  Cut c;
+  c.pixels = cut_pixels(p, 384);
+  c.k_part = std::min(ceil_div(p.kg(), nr) * nr, std::max<int64_t>(nr, 64));
+  c.c_part = p.cg();
+  if (threads > 1) {
+    // First fewer output channels a task, down to one panel; then fewer input channels.
+    const int64_t want = 3 * threads;
+    if (p.groups * ceil_div(p.kg(), c.k_part) < want) c.k_part = nr;
+    const int64_t tasks = p.groups * ceil_div(p.kg(), c.k_part);
+    if (tasks < want) {
+      const int64_t parts = std::min(ceil_div(want, tasks), ceil_div(p.cg(), gemm.mr));
+      c.c_part = ceil_div(p.cg(), std::max<int64_t>(parts, 1));
+    }
+  }
+  c.c_part = std::max<int64_t>(c.c_part, 1);
+  c.k_parts = ceil_div(p.kg(), c.k_part);
+  c.c_parts = ceil_div(p.cg(), c.c_part);
+  return c;
+}
+
+template <class T>
+size_t per_thread(const ConvProblem& p, const Cut& c) {
+  return 2 * Carver::bytes<ptrdiff_t>(c.pixels.pixels()) +
+         (c.pixels.strip ? Carver::bytes<T>(c.pixels.images * c.c_part * c.pixels.shape.plane())
+                         : 0) +
+         Carver::bytes<T>(c.pixels.pixels() * c.k_part) +
+         Carver::bytes<T>(c.c_part * p.taps() * c.k_part);
+}
+
+// Where the pixels of a block lie in the view of x and in the transposed gradient.
+void fill_offsets(const Block& b, const PixelView& v, int64_t nr, ptrdiff_t* a_off,
+                  ptrdiff_t* b_off) {
+  int64_t i = 0;
+  for (int64_t n = 0; n < b.images; ++n) {
+    for (int64_t z = 0; z < b.extent(0); ++z) {
+      for (int64_t h = 0; h < b.extent(1); ++h) {
+        for (int64_t q = 0; q < b.extent(2); ++q, ++i) {
+          a_off[i] = n * v.image + z * v.slab + h * v.row + q;
+          b_off[i] = i * nr;
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void run_task(const ConvProblem& p, const Cut& c, const T* input, const T* grad, T* result,
+              int64_t task, char* scratch) {
+  const auto& gemm = of_type<T>(*kernels().gemm);
+  const PixelView view(p, c.pixels, c.c_part);
+  const int64_t taps = p.taps(), nr = gemm.nr, plane = p.out_plane();
+  const int64_t c0 = task % c.c_parts * c.c_part;
+  const int64_t k0 = task / c.c_parts % c.k_parts * c.k_part;
+  const int64_t group = task / c.c_parts / c.k_parts;
+  const int64_t cn = std::min(c.c_part, p.cg() - c0), kn = std::min(c.k_part, p.kg() - k0);
+  const int64_t blocks = c.pixels.count();
+
+  Carver own(scratch);
+  ptrdiff_t* a_off = own.take<ptrdiff_t>(c.pixels.pixels());
+  ptrdiff_t* b_off = own.take<ptrdiff_t>(c.pixels.pixels());
+  T* strip =
+      c.pixels.strip ? own.take<T>(c.pixels.images * c.c_part * c.pixels.shape.plane()) : nullptr;
+  T* turned = own.take<T>(c.pixels.pixels() * c.k_part);
+  T* sums = own.take<T>(c.c_part * taps * c.k_part);
+
+  GemmBlock<T> g{};
+  g.a_row = view.plane;
+  g.a_off = a_off;
+  g.b = turned;
+  g.b_off = b_off;
+  g.c_row = taps * c.k_part;
+  g.rows = cn;
+  g.lanes = kn;
+  // Lanes beyond the last output channel are computed and dropped. Whatever the scratch held before
+  // would be read as numbers there, and subnormal ones cost a hundred times as much.
+  if (kn % nr != 0) std::fill_n(turned, c.pixels.pixels() * c.k_part, T(0));
+  Block known{};  // whose offsets are in the tables
+  for (int64_t i = 0; i < blocks; ++i) {
+    const Block b = pixel_block(p, c.pixels, i);
+    const int64_t pixels = b.pixels(), per_image = pixels / b.images;
+    if (i == 0 || known.images != b.images || known.extent(0) != b.extent(0) ||
+        known.extent(1) != b.extent(1) || known.extent(2) != b.extent(2)) {
+      fill_offsets(b, view, nr, a_off, b_off);
+      known = b;
+    }
+    const T* dy = grad + (b.image * p.k + group * p.kg() + k0) * plane +
+                  (b.lo[0] * p.out[1] + b.lo[1]) * p.out[2] + b.lo[2];
+    for (int64_t k = 0; k < kn; k += nr) {
+      for (int64_t n = 0; n < b.images; ++n) {
+        gemm.transpose(dy + (n * p.k + k) * plane, plane, std::min(nr, kn - k), per_image,
+                       turned + k * pixels + n * per_image * nr, nr);
+      }
+    }
+    const T* x =
+        view_block(p, c.pixels, view, input + group * p.cg() * p.in_plane(), c0, cn, b, strip);
+    g.depth = pixels;
+    g.b_panel = pixels * nr;
+    g.accumulate = i > 0;
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      g.a = x + tap_offset(p, c.pixels, tap);
+      g.c = sums + tap * c.k_part;
+      gemm.block(g);
+    }
+  }
+  T* dw = result + ((group * p.kg() + k0) * p.cg() + c0) * taps;
+  gemm.transpose(sums, c.k_part, cn * taps, kn, dw, p.reduction());
+}
+
+}  // namespace
+
+template <class T>
+size_t weight_by_outputs_bytes(const ConvProblem& p, int threads) {
+  const Cut c = cut<T>(p, threads);
+  const int64_t team = std::max<int64_t>(1, std::min<int64_t>(threads, c.tasks(p)));
+  return static_cast<size_t>(team) * per_thread<T>(p, c);
+}
+
+template <class T>
+void weight_by_outputs(const ConvProblem& p, const T* input, const T* grad, T* result,
+                       char* scratch, int threads) {
+  const Cut c = cut<T>(p, threads);
+  const size_t own = per_thread<T>(p, c);
+  parallel_for(c.tasks(p), threads, [&](int64_t task, int thread) {
+    run_task(p, c, input, grad, result, task, scratch + thread * own);
+  });
+}
+
+template size_t weight_by_outputs_bytes<float>(const ConvProblem&, int);
+template size_t weight_by_outputs_bytes<double>(const ConvProblem&, int);
+template void weight_by_outputs<float>(const ConvProblem&, const float*, const float*, float*,
+                                       char*, int);
+template void weight_by_outputs<double>(const ConvProblem&, const double*, const double*, double*,
+                                        char*, int);
+
+}  // namespace fastconv

@@ -1,0 +1,66 @@
+#include "weight_gradient.h"
+
+namespace fastconv {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+}  // namespace
+
+PixelCut cut_pixels(const ConvProblem& p, int64_t most) {
+  PixelCut c;
+  c.taps.reserve(p.taps());
+  for (int64_t z = 0; z < p.ker[0]; ++z) {
+    for (int64_t r = 0; r < p.ker[1]; ++r) {
+      for (int64_t s = 0; s < p.ker[2]; ++s) {
+        c.taps.push_back(
+            {{z * p.dil[0] - p.pad_lo[0], r * p.dil[1] - p.pad_lo[1], s * p.dil[2] - p.pad_lo[2]}});
+      }
+    }
+  }
+  for (int i = 0; i < 3; ++i) c.step[i] = p.out[i] > 1 ? p.stride[i] : 1;
+  const int64_t z = p.out[0], h = p.out[1], q = p.out[2];
+  c.block[0] = c.block[1] = 1;
+  c.block[2] = q;
+  c.images = 1;
+  if (q > most) {
+    c.block[2] = ceil_div(q, ceil_div(q, most));
+  } else if (h * q > most) {
+    c.block[1] = ceil_div(h, ceil_div(h, most / q));
+  } else {
+    c.block[1] = h;
+    c.block[0] = std::min(z, std::max<int64_t>(1, most / (h * q)));
+    if (c.block[0] == z) {
+      const int64_t all = std::max<int64_t>(1, p.n);
+      c.images = std::max<int64_t>(1, std::min(all, most / (z * h * q)));
+      c.images = ceil_div(all, ceil_div(all, c.images));
+    }
+  }
+  c.blocks[0] = ceil_div(p.n, c.images);
+  for (int i = 0; i < 3; ++i) c.blocks[i + 1] = ceil_div(p.out[i], c.block[i]);
+  c.shape = strip_shape(c.taps, c.step, c.block);
+  c.strip = p.padded() || c.step[2] != 1;
+  return c;
+}
+
+Block pixel_block(const ConvProblem& p, const PixelCut& c, int64_t index) {
+  Block b;
+  for (int i = 2; i >= 0; --i) {
+    b.lo[i] = index % c.blocks[i + 1] * c.block[i];
+    b.hi[i] = std::min(b.lo[i] + c.block[i], p.out[i]);
+    index /= c.blocks[i + 1];
+  }
+  b.image = index * c.images;
+  b.images = std::min(c.images, p.n - b.image);
+  return b;
+}
+
+PixelView::PixelView(const ConvProblem& p, const PixelCut& c, int64_t channels)
+    : row(c.strip ? c.shape.pitch : c.step[1] * p.in[2]),
+      slab(c.step[0] * (c.strip ? c.shape.slab() : p.in[1] * p.in[2])),
+      plane(c.strip ? c.shape.plane() : p.in_plane()),
+      image(c.strip ? channels * plane : p.c * p.in_plane()) {}
+
+}  // namespace fastconv
