@@ -38,6 +38,15 @@ struct StripShape {
   bool uses(int axis, int64_t i) const {
     return step[axis] > 64 || (residue[axis] >> (i % step[axis]) & 1);
   }
+  // Whether some tap reads every phase.
+  bool full() const {
+    for (int i = 0; i < 3; ++i) {
+      for (int64_t f = 0; f < step[i]; ++f) {
+        if (!uses(i, f)) return false;
+      }
+    }
+    return true;
+  }
 };
 
 // block: the largest extents along (z, p, q).

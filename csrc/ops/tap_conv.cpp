@@ -74,9 +74,12 @@ class Run {
     const ptrdiff_t first = (b.lo[0] * t_.out[1] + b.lo[1]) * t_.out[2] + b.lo[2];  // if not woven
     const T infinity = std::numeric_limits<T>::infinity();
 
-    // Unpacked tiles read beyond the pixels, and drop what they compute there: stale numbers might be
-    // subnormal, which cost a hundred times as much.
-    if (c_.mode != Lanes::packed) std::fill_n(strip, size_.strip / sizeof(T), T(0));
+    // Unpacked tiles read beyond the pixels, and drop what they compute there: stale numbers might
+    // be subnormal, which cost a hundred times as much.
+    if (c_.mode != Lanes::packed) {
+      const size_t filled = c_.shape.full() ? c_.images * image_ : 0;
+      std::fill_n(strip + filled, size_.strip / sizeof(T) - filled, T(0));
+    }
 
     GemmBlock<T> g{};
     g.a_row = c_.merged ? 1 : t_.w_row;

@@ -116,8 +116,8 @@ class Run {
     g.c_row = p_.reduction();
     g.rows = r1 - r0;
     g.lanes = j1 - j0;
-    // Idle lanes of the last panel are computed and dropped: stale numbers there might be subnormal,
-    // which cost a hundred times as much.
+    // Idle lanes of the last panel are computed and dropped: stale numbers there might be
+    // subnormal, which cost a hundred times as much.
     if (g.lanes % nr != 0) std::fill_n(panels, c_.lane_part * c_.pixels.pixels(), T(0));
     const int64_t blocks = c_.pixels.count();
     const int64_t first = blocks * sum / c_.sums, last = blocks * (sum + 1) / c_.sums;
