@@ -61,7 +61,9 @@ inline StripShape strip_shape(const std::vector<Tap>& taps, const Dims& step, co
     s.first[i] = lo;
     s.reach[i] = hi - lo;
     s.step[i] = step[i];
-    if (step[i] <= 64) {
+    if (step[i] == 1) {
+      s.residue[i] = 1;
+    } else if (step[i] <= 64) {
       for (const Tap& t : taps) s.residue[i] |= uint64_t{1} << ((t.at[i] - lo) % step[i]);
     }
   }

@@ -139,10 +139,13 @@ class Run {
           chunk_start = k;
           first_channel = ch;
         }
-        const auto& at = t_.taps[tap].at;
-        k_off_[k] = (ch - first_channel) * plane_ +
-                    (c_.strip ? strip_offset(c_.shape, at)
-                              : (at[0] * t_.dims[1] + at[1]) * t_.dims[2] + at[2]);
+        if (ch == 0) {
+          const auto& at = t_.taps[tap].at;
+          k_off_[k] = c_.strip ? strip_offset(c_.shape, at)
+                               : (at[0] * t_.dims[1] + at[1]) * t_.dims[2] + at[2];
+        } else {
+          k_off_[k] = k_off_[tap] + (ch - first_channel) * plane_;
+        }
       }
     }
     int64_t i = 0;

@@ -110,7 +110,10 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   } else {
     // Unpacked tiles read whole vectors, past the end of a row: only a strip has room for that.
     c.strip = true;
-    const double by_row = static_cast<double>(ceil_div(c.block[2], lanes) * lanes);
+    // Row by row, the last vector of each is not full, and few rows of weights leave the tile short
+    // of sums; flat, the columns between two rows are computed for nothing.
+    const double short_of_sums = t.rows <= mr / 2 && c.block[2] <= nr ? 1.3 : 1.0;
+    const double by_row = static_cast<double>(ceil_div(c.block[2], lanes) * lanes) * short_of_sums;
     c.mode = c.block[1] > 1 && by_row > 1.06 * static_cast<double>(c.shape.pitch) ? Lanes::flat
                                                                                   : Lanes::rows;
   }
