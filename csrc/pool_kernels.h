@@ -75,6 +75,37 @@ struct PoolStack {
   Position<T> first_row, first_row_step;
 };
 
+// Where no element meets two windows (they start at multiples of their stride without padding and
+// are not longer than it): rows [row, row + rows) of a plane, `len` wide, each element the gradient
+// of the window that points at it. dst is the first of these rows and pos its position; grad and
+// index are the plane's windows, `windows` rows of `out`. count[lane] grows by the number of
+// windows that were met. False if a position is negative or does not fit the lanes.
+template <class T>
+struct PoolSelect {
+  const T* grad;
+  const int64_t* index;
+  ptrdiff_t windows, out;
+  ptrdiff_t stride, taps;      // of rows
+  ptrdiff_t phases, col_taps;  // the stride along the width, at most 4, and its taps
+  ptrdiff_t row, rows, len;
+  ptrdiff_t planes;  // more than one only if these are all their rows
+  Position<T> pos;
+  T* dst;
+  ptrdiff_t room;  // as in PoolStack
+  Position<T>* count;
+};
+
+// dst[r * out + c] = phase[c % phases][r * pitch + c / phases]. Rows may be written up to a whole
+// vector as long as that stays below dst + room.
+template <class T>
+struct PoolWeave {
+  const T* const* phase;
+  ptrdiff_t phases, pitch;
+  ptrdiff_t rows, out;
+  T* dst;
+  ptrdiff_t room;
+};
+
 template <class T>
 struct PoolKernels {
   int lanes;  // of a vector
@@ -83,7 +114,13 @@ struct PoolKernels {
   void (*max_rows_at)(const PoolRows<T>& g);
   void (*max_stack)(const PoolStack<T>& g);
   void (*max_stack_at)(const PoolStack<T>& g);
+  void (*sum_stack)(const PoolStack<T>& g);
   void (*average_stack)(const PoolStack<T>& g);
+  // y[i] = the reduction of x[i * len .. (i + 1) * len), for i < runs.
+  void (*max_runs)(const T* x, ptrdiff_t len, ptrdiff_t runs, T* y);
+  void (*sum_runs)(const T* x, ptrdiff_t len, ptrdiff_t runs, T* y);
+  bool (*select)(const PoolSelect<T>& g);
+  void (*weave)(const PoolWeave<T>& g);
 };
 
 struct PoolTable {

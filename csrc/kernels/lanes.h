@@ -74,6 +74,50 @@ FC_INLINE Vec<T> load_lanes(const T* p, LaneMask<T> mask, Vec<T> fill) {
 #endif
 }
 
+// ---- lanes where positions are equal ----
+
+template <class T>
+FC_INLINE LaneMask<T> equal(Mask<T> a, Mask<T> b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_cmpeq_epi32_mask(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b));
+  } else {
+    return _mm512_cmpeq_epi64_mask(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b));
+  }
+#else
+  return a == b;
+#endif
+}
+
+// sum + v in the lanes of the mask.
+template <class T>
+FC_INLINE Vec<T> add_where(Vec<T> sum, LaneMask<T> mask, Vec<T> v) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_mask_add_ps(sum, mask, sum, v);
+  } else {
+    return _mm512_mask_add_pd(sum, mask, sum, v);
+  }
+#else
+  return sum + reinterpret_cast<Vec<T>>(reinterpret_cast<Mask<T>>(v) & mask);
+#endif
+}
+
+// count + 1 in the lanes of the mask.
+template <class T>
+FC_INLINE Mask<T> count_where(Mask<T> count, LaneMask<T> mask) {
+#if defined(__AVX512F__)
+  const __m512i c = reinterpret_cast<__m512i>(count);
+  if constexpr (sizeof(T) == 4) {
+    return reinterpret_cast<Mask<T>>(_mm512_mask_sub_epi32(c, mask, c, _mm512_set1_epi32(-1)));
+  } else {
+    return reinterpret_cast<Mask<T>>(_mm512_mask_sub_epi64(c, mask, c, _mm512_set1_epi64(-1)));
+  }
+#else
+  return count - mask;
+#endif
+}
+
 // ---- every S-th lane of S vectors ----
 
 template <int... I>
@@ -108,6 +152,34 @@ FC_INLINE V every(const V* v) {
     V r = merge_part<S, 1>(v[0], v[1], Lanes{});
     if constexpr (S > 2) r = merge_part<S, 2>(r, v[2], Lanes{});
     if constexpr (S > 3) r = merge_part<S, 3>(r, v[3], Lanes{});
+    return r;
+  }
+}
+
+// ---- S vectors woven together, lane by lane ----
+
+// Vector `I` of S woven ones: lane l is element (I * L + l) / S of phase (I * L + l) % S.
+template <int S, int I, int P, int L>
+constexpr int woven_lane(int l) {
+  const int phase = (I * L + l) % S, element = (I * L + l) / S;
+  if (P == 1 && phase == 0) return element;
+  return phase == P ? L + element : l;
+}
+
+template <int S, int I, int P, class V, int... J>
+FC_INLINE V weave_part(V so_far, V part, Ints<J...>) {
+  return __builtin_shufflevector(so_far, part, woven_lane<S, I, P, sizeof...(J)>(J)...);
+}
+
+template <int S, int I, class V>
+FC_INLINE V woven(const V* v) {
+  using Lanes = typename Count<sizeof(V) / sizeof((*v)[0])>::Type;
+  if constexpr (S == 1) {
+    return v[0];
+  } else {
+    V r = weave_part<S, I, 1>(v[0], v[1], Lanes{});
+    if constexpr (S > 2) r = weave_part<S, I, 2>(r, v[2], Lanes{});
+    if constexpr (S > 3) r = weave_part<S, I, 3>(r, v[3], Lanes{});
     return r;
   }
 }

@@ -19,7 +19,8 @@ struct Max {
   static constexpr T identity = kLowest<T>;
   template <class V>
   static FC_INLINE V take(V m, V v) {
-    const V greater = v > m ? v : m;
+    V greater = v > m ? v : m;
+    if constexpr (sizeof(V) == kVectorBytes) pin(greater);  // a maximum, not two comparisons
     return v != v ? v : greater;
   }
 };
@@ -61,8 +62,8 @@ FC_INLINE LaneMask<T> inside(ptrdiff_t at, ptrdiff_t len) {
 
 // One chunk of outputs, down all rows, where some taps lie outside the rows.
 template <class Op, int S, int K, class T>
-void edge_chunks(const PoolRows<T>& g, ptrdiff_t c) {
-  constexpr int L = kLanes<T>;
+void edge_chunks(const PoolRows<T> g, ptrdiff_t c) {
+  constexpr int L = kLanes<T>, kMost = 64;
   const Vec<T> fill = splat(Op::template identity<T>);
   const ptrdiff_t at = g.first + c * S;
   if constexpr (K > 0) {
@@ -84,14 +85,21 @@ void edge_chunks(const PoolRows<T>& g, ptrdiff_t c) {
       store(g.dst + r * g.dst_pitch + c, every<S>(v));
     }
   } else {
+    const ptrdiff_t taps = g.taps;
+    const bool keep = S * taps <= kMost;  // else the lanes are found again for every row
+    LaneMask<T> mask[kMost];
+    for (ptrdiff_t i = 0; keep && i < S * taps; ++i) {
+      mask[i] = inside<T>(at + i / taps * L + i % taps * g.dil, g.len);
+    }
     for (ptrdiff_t r = 0; r < g.rows; ++r) {
       const T* x = g.src + r * g.src_pitch;
       Vec<T> v[S];
       FC_UNROLL for (int j = 0; j < S; ++j) {
         v[j] = fill;
-        for (ptrdiff_t k = 0; k < g.taps; ++k) {
+        for (ptrdiff_t k = 0; k < taps; ++k) {
           const ptrdiff_t from = at + j * L + k * g.dil;
-          v[j] = Op::take(v[j], load_lanes(x + from, inside<T>(from, g.len), fill));
+          const LaneMask<T> lanes = keep ? mask[j * taps + k] : inside<T>(from, g.len);
+          v[j] = Op::take(v[j], load_lanes(x + from, lanes, fill));
         }
       }
       store(g.dst + r * g.dst_pitch + c, every<S>(v));
@@ -113,7 +121,7 @@ FC_INLINE void inner_chunks(const PoolRows<T>& g, ptrdiff_t* lo, ptrdiff_t* hi) 
 }
 
 template <class Op, int S, int K, class T>
-void strided_rows(const PoolRows<T>& g) {
+void strided_rows(const PoolRows<T> g) {
   constexpr ptrdiff_t L = kLanes<T>;
   ptrdiff_t lo, hi;
   inner_chunks(g, &lo, &hi);
@@ -138,7 +146,7 @@ FC_INLINE void clip_taps(const PoolRows<T>& g, ptrdiff_t at, ptrdiff_t* k0, ptrd
 
 // Any stride, one window at a time.
 template <class Op, class T>
-void plain_rows(const PoolRows<T>& g) {
+void plain_rows(const PoolRows<T> g) {
   for (ptrdiff_t q = 0; q < g.out; ++q) {
     const ptrdiff_t at = g.first + q * g.stride;
     ptrdiff_t k0, k1;
@@ -157,6 +165,7 @@ void pool_rows(const PoolRows<T>& g) {
   if (g.stride == 1) {
     return g.taps == 3   ? strided_rows<Op, 1, 3>(g)
            : g.taps == 2 ? strided_rows<Op, 1, 2>(g)
+           : g.taps == 1 ? strided_rows<Op, 1, 1>(g)
                          : strided_rows<Op, 1, 0>(g);
   }
   if (g.stride == 2) {
@@ -187,49 +196,101 @@ FC_INLINE Vec<T> divide(Vec<T> sum, const PoolStack<T>& g, ptrdiff_t c, int part
 #endif
 }
 
-template <class Op, int K, class T>
-FC_INLINE Vec<T> stack_chunk(const PoolStack<T>& g, const T* x, int part) {
+template <class Op, bool Divide, int K, class T>
+void stack(const PoolStack<T> g) {
   constexpr int L = kLanes<T>;
   const ptrdiff_t taps = K ? K : g.taps;
-  const auto at = [&](ptrdiff_t k) {
-    const T* p = x + g.offsets[k];
-    return part < L ? load_part(p, part) : load(p);
+  ptrdiff_t near[K + 1];
+  for (int k = 0; k < K; ++k) near[k] = g.offsets[k];
+  const auto chunk = [&](const T* x, ptrdiff_t c, int part) FC_LAMBDA {
+    const auto row = [&](ptrdiff_t k) FC_LAMBDA {
+      const T* p = x + (K ? near[k] : g.offsets[k]);
+      return part < L ? load_part(p, part) : load(p);
+    };
+    Vec<T> m = row(0);
+    for (ptrdiff_t k = 1; k < taps; ++k) m = Op::take(m, row(k));
+    if constexpr (Divide) m = divide(m, g, c, part);
+    return m;
   };
-  Vec<T> m = at(0);
-  for (ptrdiff_t k = 1; k < taps; ++k) m = Op::take(m, at(k));
-  return m;
-}
-
-template <class Op, int K, class T>
-void stack(const PoolStack<T>& g) {
-  constexpr bool kAverage = __is_same(Op, Sum);
-  constexpr int L = kLanes<T>;
   for (ptrdiff_t r = 0; r < g.rows; ++r) {
     const T* x = g.src + r * g.step;
     T* y = g.dst + r * g.dst_pitch;
     // Whole vectors may run over the end of the row: the next row comes later and overwrites that.
     const ptrdiff_t room = g.spill ? g.room - r * g.dst_pitch : g.out;
     ptrdiff_t c = 0;
-    for (; c < g.out && c + L <= room; c += L) {
-      Vec<T> m = stack_chunk<Op, K>(g, x + c, L);
-      if constexpr (kAverage) m = divide(m, g, c, L);
-      store(y + c, m);
-    }
+    for (; c < g.out && c + L <= room; c += L) store(y + c, chunk(x + c, c, L));
     if (c < g.out) {
       const int part = static_cast<int>(g.out - c);
-      Vec<T> m = stack_chunk<Op, K>(g, x + c, part);
-      if constexpr (kAverage) m = divide(m, g, c, part);
-      store_part(y + c, m, part);
+      store_part(y + c, chunk(x + c, c, part), part);
     }
   }
 }
 
-template <class Op, class T>
+template <class Op, bool Divide, class T>
 void pool_stack(const PoolStack<T>& g) {
-  if (g.taps == 1) return stack<Op, 1>(g);
-  if (g.taps == 2) return stack<Op, 2>(g);
-  if (g.taps == 3) return stack<Op, 3>(g);
-  stack<Op, 0>(g);
+  if (g.taps == 1) return stack<Op, Divide, 1>(g);
+  if (g.taps == 2) return stack<Op, Divide, 2>(g);
+  if (g.taps == 3) return stack<Op, Divide, 3>(g);
+  stack<Op, Divide, 0>(g);
+}
+
+// ---- whole runs: a window that is the plane ----
+
+// Lane i = the reduction of the lanes of v[i]; v is used up.
+template <class Op, class T>
+FC_INLINE Vec<T> across(Vec<T>* v) {
+  FC_UNROLL for (int n = kLanes<T> / 2; n > 0; n /= 2) {
+    FC_UNROLL for (int i = 0; i < n; ++i) {
+      const Vec<T> pair[2] = {v[i], v[i + n]};
+      v[i] = Op::take(woven<2, 0>(pair), woven<2, 1>(pair));
+    }
+  }
+  return v[0];
+}
+
+template <class Op, class T>
+FC_INLINE Vec<T> run_lanes(const T* x, ptrdiff_t len) {
+  constexpr int L = kLanes<T>;
+  const Vec<T> none = splat(Op::template identity<T>);
+  Vec<T> acc[4] = {none, none, none, none};
+  ptrdiff_t i = 0;
+  for (; i + 4 * L <= len; i += 4 * L) {
+    FC_UNROLL for (int v = 0; v < 4; ++v) acc[v] = Op::take(acc[v], load(x + i + v * L));
+  }
+  for (; i + L <= len; i += L) acc[0] = Op::take(acc[0], load(x + i));
+  if (i < len) {
+    acc[1] = Op::take(acc[1], load_lanes(x + i, inside<T>(0, len - i), none));
+  }
+  return Op::take(Op::take(acc[0], acc[1]), Op::take(acc[2], acc[3]));
+}
+
+template <class Op, class T>
+void reduce_runs(const T* x, ptrdiff_t len, ptrdiff_t runs, T* y) {
+  constexpr int L = kLanes<T>;
+  for (ptrdiff_t r = 0; r < runs; r += L) {
+    const int n = static_cast<int>(runs - r < L ? runs - r : L);
+    Vec<T> v[L];
+    if (n == L) {
+      FC_UNROLL for (int i = 0; i < L; ++i) v[i] = run_lanes<Op>(x + (r + i) * len, len);
+    } else {
+      FC_UNROLL for (int i = 0; i < L; ++i) {
+        v[i] = i < n ? run_lanes<Op>(x + (r + i) * len, len) : Vec<T>{};
+      }
+    }
+    const Vec<T> all = across<Op, T>(v);
+    if (n == L) {
+      store(y + r, all);
+    } else {
+      store_part(y + r, all, n);
+    }
+    if constexpr (__is_same(Op, Max)) {  // lanes lost the order of zeros: the first one counts
+      for (int i = 0; i < n; ++i) {
+        const T* at = x + (r + i) * len;
+        while (y[r + i] == 0 && *at != 0) ++at;
+        if (y[r + i] == 0) y[r + i] = *at;
+      }
+    }
+  }
 }
 
 }  // namespace

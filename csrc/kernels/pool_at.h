@@ -48,7 +48,7 @@ FC_INLINE void row_chunk_at(const PoolRows<T>& g, ptrdiff_t r, ptrdiff_t c) {
 }
 
 template <class T, int S>
-void strided_rows_at(const PoolRows<T>& g) {
+void strided_rows_at(const PoolRows<T> g) {
   constexpr ptrdiff_t L = kLanes<T>;
   ptrdiff_t lo, hi;
   inner_chunks(g, &lo, &hi);
@@ -61,7 +61,7 @@ void strided_rows_at(const PoolRows<T>& g) {
 }
 
 template <class T>
-void plain_rows_at(const PoolRows<T>& g) {
+void plain_rows_at(const PoolRows<T> g) {
   for (ptrdiff_t q = 0; q < g.out; ++q) {
     const ptrdiff_t from = g.first + q * g.stride;
     ptrdiff_t k0, k1;
@@ -101,12 +101,9 @@ FC_INLINE void store_index(int64_t* p, Mask<T> at, int n) {
   if constexpr (sizeof(T) == 8) {
     half[0] = reinterpret_cast<Wide>(at);
   } else {
-    using Half __attribute__((vector_size(kVectorBytes / 2))) = int32_t;
-    Half lo, hi;
-    __builtin_memcpy(&lo, &at, sizeof lo);
-    __builtin_memcpy(&hi, reinterpret_cast<const char*>(&at) + sizeof lo, sizeof hi);
-    half[0] = __builtin_convertvector(lo, Wide);
-    half[1] = __builtin_convertvector(hi, Wide);
+    const Mask<T> part[2] = {at, at >> 31};  // low halves and the sign above them
+    half[0] = reinterpret_cast<Wide>(woven<2, 0>(part));
+    half[1] = reinterpret_cast<Wide>(woven<2, 1>(part));
   }
   constexpr int W = kLanes<int64_t>;
   FC_UNROLL for (int i = 0; i < L / W; ++i) {
@@ -120,7 +117,8 @@ FC_INLINE void store_index(int64_t* p, Mask<T> at, int n) {
 }
 
 template <class T>
-void max_stack_at(const PoolStack<T>& g) {
+void max_stack_at(const PoolStack<T>& args) {
+  const PoolStack<T> g = args;
   constexpr int L = kLanes<T>;
   const Vec<T> lowest = splat(kLowest<T>);
   const Mask<T> base = Mask<T>{} + g.base;
@@ -147,12 +145,6 @@ void max_stack_at(const PoolStack<T>& g) {
       store_index<T>(g.index + r * g.dst_pitch + c, at, part);
     }
   }
-}
-
-template <class T>
-constexpr PoolKernels<T> pool_table() {
-  return {kLanes<T>,          pool_rows<Max, T>, pool_rows<Sum, T>, max_rows_at<T>,
-          pool_stack<Max, T>, max_stack_at<T>,   pool_stack<Sum, T>};
 }
 
 }  // namespace

@@ -62,6 +62,15 @@ class Divisors {
   std::vector<T> table_;
 };
 
+// One window over each plane, with nothing beside it.
+inline bool whole_planes(const PoolProblem& p) {
+  for (int axis = 0; axis < 3; ++axis) {
+    if (p.out[axis] != 1 || p.pad_lo[axis] || p.ker[axis] < p.in[axis]) return false;
+    if (p.dil[axis] > 1 && p.in[axis] > 1) return false;
+  }
+  return true;
+}
+
 // Whether the passes along rows and across rows do this pool; plain windows do the others.
 inline bool has_passes(const PoolProblem& p) {
   constexpr int64_t kMost = int64_t{1} << 30;

@@ -25,6 +25,8 @@ class Forward {
         in_place_(!index && p.ker[2] == 1 && p.stride[2] == 1 && p.pad_lo[2] + p.pad_hi[2] == 0),
         per_thread_(Carver::bytes<T>(values_) * (index ? 2 : 1) + Carver::bytes<ptrdiff_t>(taps_)),
         scratch_(per_thread_ * static_cast<size_t>(threads)) {
+    for (int64_t z = 0; z < p.out[0]; ++z) depths_.push_back(taps_within(p, 0, z, p.in[0]));
+    for (int64_t y0 = 0; y0 < p.out[1]; ++y0) heights_.push_back(taps_within(p, 1, y0, p.in[1]));
     if (!index) return;
     first_.resize(static_cast<size_t>(p.out[2] + kernels_.lanes), -1);
     for (int64_t q = 0; q < p.out[2]; ++q) {
@@ -111,9 +113,9 @@ class Forward {
       // Positions count from the block's first element; they are wanted from the plane's.
       g.base = static_cast<Position<T>>((b.d0 * p_.in[1] + b.h0) * p_.in[2] - i * p_.in_plane());
       for (int64_t z = b.z0; z < b.z1; ++z) {
-        const Taps dt = taps_within(p_, 0, z, p_.in[0]);
+        const Taps dt = depths_[static_cast<size_t>(z)];
         for (int64_t p = b.p0; p < b.p1; p += g.rows) {
-          const Taps ht = taps_within(p_, 1, p, p_.in[1]);
+          const Taps ht = heights_[static_cast<size_t>(p)];
           g.rows = tall ? b.planes * p_.out[1] : alike(ht, p, b.p1);
           const int64_t d = dt.at + dt.first * p_.dil[0], h = ht.at + ht.first * p_.dil[1];
           g.taps = 0;
@@ -139,9 +141,11 @@ class Forward {
   // How many windows from p on meet the same taps as p does: all of them, where none is padding.
   int64_t alike(const Taps& ht, int64_t p, int64_t p1) const {
     if (ht.first != 0 || ht.last != p_.ker[1]) return 1;
-    const int64_t span = (p_.ker[1] - 1) * p_.dil[1] + 1;
-    const int64_t last = (p_.in[1] - span + p_.pad_lo[1]) / p_.stride[1];
-    return std::min(p1, last + 1) - p;
+    const auto complete = [&](int64_t at) {
+      return heights_[static_cast<size_t>(at)].last == p_.ker[1];
+    };
+    while (p1 > p + 1 && !complete(p1 - 1)) --p1;
+    return p1 - p;
   }
 
   void stack(PoolStack<T>& g, int64_t z, int64_t p, int64_t q0) const {
@@ -173,15 +177,31 @@ class Forward {
   bool in_place_;
   size_t per_thread_;
   Scratch scratch_;
-  std::vector<Position<T>> first_;  // column of each window's first element, -1 if it has none
+  std::vector<Taps> depths_, heights_;  // taps inside the input, for each window
+  std::vector<Position<T>> first_;      // column of each window's first element, -1 if it has none
 };
 
 }  // namespace
 
+// One output for each plane.
+template <class T, class Reduce>
+void reduce_planes(const PoolProblem& p, const T* x, T* y, int threads, const Reduce& reduce) {
+  const int64_t in = p.in_plane();
+  const int64_t batch = std::max<int64_t>(16384 / in, 1) * of_type<T>(*kernels().pool).lanes;
+  parallel_for((p.planes() + batch - 1) / batch, threads, [&](int64_t i, int) {
+    const int64_t first = i * batch;
+    reduce(x + first * in, in, std::min(batch, p.planes() - first), y + first);
+  });
+}
+
 template <class T>
 void max_pool(const PoolProblem& p, const T* x, T* y, int64_t* index, int threads) {
+  if (p.planes() == 0) return;
+  if (whole_planes(p) && !index) {
+    return reduce_planes(p, x, y, threads, of_type<T>(*kernels().pool).max_runs);
+  }
   if (has_passes(p)) {
-    if (p.planes() > 0) Forward<T>(p, x, y, index, nullptr, threads).run(threads);
+    Forward<T>(p, x, y, index, nullptr, threads).run(threads);
     return;
   }
   const int64_t in = p.in_plane(), out = p.out_plane();
@@ -192,9 +212,18 @@ void max_pool(const PoolProblem& p, const T* x, T* y, int64_t* index, int thread
 
 template <class T>
 void average_pool(const PoolProblem& p, const AverageRule& rule, const T* x, T* y, int threads) {
+  if (p.planes() == 0) return;
+  if (whole_planes(p)) {
+    const T count = static_cast<T>(divisor(p, rule, 0, 0, 0));
+    const auto sum = of_type<T>(*kernels().pool).sum_runs;
+    return reduce_planes(p, x, y, threads, [&](const T* from, int64_t in, int64_t n, T* to) {
+      sum(from, in, n, to);
+      for (int64_t i = 0; i < n; ++i) to[i] /= count;
+    });
+  }
   if (has_passes(p)) {
     const Divisors<T> divisors(p, rule, of_type<T>(*kernels().pool).lanes);
-    if (p.planes() > 0) Forward<T>(p, x, y, nullptr, &divisors, threads).run(threads);
+    Forward<T>(p, x, y, nullptr, &divisors, threads).run(threads);
     return;
   }
   parallel_for(p.planes(), threads, [&](int64_t i, int) {
