@@ -13,14 +13,15 @@ constexpr int kProductRows = kRegisters == 32 ? 14 : 6;
 template <class T>
 constexpr int kProductLanes = 2 * kLanes<T>;
 
+// Steps of k between looks at what to fetch.
+constexpr int kStride = 4;
+
 template <class T>
 struct ProductTile {
   const T* a;
   T* c;
-  // What to fetch, and how many bytes of it at every step of k. B comes in two streams: a tile of
-  // few rows has too few steps for one.
-  const char *next_a, *next_b;
-  ptrdiff_t step_a, step_b, half_b;
+  const char *next_a, *next_b;  // what to fetch
+  ptrdiff_t step_a, step_b;     // bytes of it every kStride steps of k
 };
 
 // Rows of A through two bases and three strides, which the address modes of x86 reach without more
@@ -89,22 +90,23 @@ __attribute__((noinline)) void product_tile(const WinogradProduct<T>& g, const P
   }
   RowAddress<T> a(o.a, g.a_row);
   const T* b = g.b;
-  const char *next_a = o.next_a, *next_b = o.next_b;
-  const ptrdiff_t step_a = o.step_a, step_b = o.step_b, half_b = o.half_b;
-  for (ptrdiff_t k = 0; k < depth; ++k, a.advance(a_k), b += b_k) {
-    __builtin_prefetch(next_a, 0, 2);
-    __builtin_prefetch(next_b, 0, 2);
-    __builtin_prefetch(next_b + half_b, 0, 2);
-    next_a += step_a;
-    next_b += step_b;
-    Vec<T> bv[NV];
-    FC_UNROLL for (int v = 0; v < NV; ++v) {
-      bv[v] = load(b + v * L);
-      pin(bv[v]);
-    }
-    FC_UNROLL for (int i = 0; i < R; ++i) {
-      const Vec<T> x = splat(a[i]);
-      FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
+  const char *next_a = o.next_a, *next_b = o.next_b, *until_a = next_a, *until_b = next_b;
+  for (ptrdiff_t k = 0; k < depth;) {
+    const ptrdiff_t stop = k + kStride < depth ? k + kStride : depth;
+    until_a += o.step_a;
+    until_b += o.step_b;
+    for (; next_a < until_a; next_a += 64) __builtin_prefetch(next_a, 0, 2);
+    for (; next_b < until_b; next_b += 64) __builtin_prefetch(next_b, 0, 2);
+    for (; k < stop; ++k, a.advance(a_k), b += b_k) {
+      Vec<T> bv[NV];
+      FC_UNROLL for (int v = 0; v < NV; ++v) {
+        bv[v] = load(b + v * L);
+        pin(bv[v]);
+      }
+      FC_UNROLL for (int i = 0; i < R; ++i) {
+        const Vec<T> x = splat(a[i]);
+        FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
+      }
     }
   }
   if (g.add) {
@@ -117,34 +119,48 @@ __attribute__((noinline)) void product_tile(const WinogradProduct<T>& g, const P
   }
 }
 
+// 0, 1, ... N - 1 as template arguments.
+template <int...>
+struct RowCounts {};
+template <int N, int... R>
+struct MakeRowCounts : MakeRowCounts<N - 1, N - 1, R...> {};
+template <int... R>
+struct MakeRowCounts<0, R...> {
+  using Type = RowCounts<R...>;
+};
+
 template <class T>
 using ProductFn = void (*)(const WinogradProduct<T>&, const ProductTile<T>&);
 
-template <class T, int NV, int R = kProductRows>
-FC_INLINE ProductFn<T> pick_product(ptrdiff_t rows) {
-  if constexpr (R == 1) {
-    return product_tile<T, 1, NV>;
-  } else {
-    return rows == R ? product_tile<T, R, NV> : pick_product<T, NV, R - 1>(rows);
-  }
+// The tile for 1 to kProductRows rows.
+template <class T, int NV, int... R>
+FC_INLINE ProductFn<T> pick_product(ptrdiff_t rows, RowCounts<R...>) {
+  static constexpr ProductFn<T> kTiles[] = {product_tile<T, R + 1, NV>...};
+  return kTiles[rows - 1];
 }
 
 // Rows are split evenly, so that no group is much smaller than the tile.
 template <class T>
 void winograd_product(const WinogradProduct<T>& g) {
-  const ptrdiff_t groups = (g.rows + kProductRows - 1) / kProductRows;
-  const ptrdiff_t share_a = g.next_a_bytes / groups, share_b = g.next_b_bytes / groups;
+  using Counts = MakeRowCounts<kProductRows>::Type;
+  const int rows = static_cast<int>(g.rows);
+  const int groups = (rows + kProductRows - 1) / kProductRows;
+  const int most = (rows + groups - 1) / groups, whole = rows - groups * (most - 1);
   ProductTile<T> o;
-  o.step_a = (share_a + g.depth - 1) / g.depth;
-  o.half_b = share_b / 2;
-  o.step_b = (o.half_b + g.depth - 1) / g.depth;
-  for (ptrdiff_t i = 0; i < groups; ++i) {
-    const ptrdiff_t r0 = g.rows * i / groups, r1 = g.rows * (i + 1) / groups;
-    o.a = g.a + r0 * g.a_row;
-    o.c = g.c + r0 * g.c_row;
-    o.next_a = reinterpret_cast<const char*>(g.next_a) + i * share_a;
-    o.next_b = reinterpret_cast<const char*>(g.next_b) + i * share_b;
-    (g.narrow ? pick_product<T, 1>(r1 - r0) : pick_product<T, 2>(r1 - r0))(g, o);
+  o.a = g.a;
+  o.c = g.c;
+  o.next_a = reinterpret_cast<const char*>(g.next_a);
+  o.next_b = reinterpret_cast<const char*>(g.next_b);
+  const ptrdiff_t share_a = g.next_a_bytes / groups, share_b = g.next_b_bytes / groups;
+  o.step_a = share_a ? share_a * kStride / g.depth : 0;
+  o.step_b = share_b ? share_b * kStride / g.depth : 0;
+  for (int i = 0; i < groups; ++i) {
+    const int count = i < whole ? most : most - 1;
+    (g.narrow ? pick_product<T, 1>(count, Counts{}) : pick_product<T, 2>(count, Counts{}))(g, o);
+    o.a += count * g.a_row;
+    o.c += count * g.c_row;
+    o.next_a += share_a;
+    o.next_b += share_b;
   }
 }
 

@@ -14,11 +14,12 @@ namespace {
 // How the work is cut. Nothing here changes the order in which an output is summed.
 struct Cut {
   int64_t points;
-  int64_t blocks, block;               // of tiles, and the tiles of the largest
-  int64_t panels, panel;               // of rows, and the lanes of one: whole register tiles
-  int64_t chunk;                       // channels of a product
-  bool fly;                            // filters are transformed chunk by chunk
-  bool shared;                         // the tiles' points are made by all threads for all
+  int64_t blocks, block;  // of tiles, and the tiles of the largest
+  int64_t panels, panel;  // of rows, and the lanes of one: whole register tiles
+  int64_t chunk;          // channels of a product
+  bool fly;               // filters are transformed chunk by chunk
+  bool fetch_u, fetch_v;  // filters, points are not in the second-level cache when wanted
+  bool shared;            // the tiles' points are made by all threads for all
   ptrdiff_t v_tile, v_point, v_chunk;  // tiles' points: [chunk][point][tile][channel of chunk]
   ptrdiff_t u_point, u_sub, m_point;
   int64_t chunks;
@@ -30,10 +31,12 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
   const int64_t item = sizeof(T), l2 = static_cast<int64_t>(l2_bytes());
   Cut c;
   c.points = (tiles.m + 2) * (tiles.m + 2);
-  // A block's points fit the second-level cache beside a panel of filters and of sums, but a block
-  // of few tiles would fetch the filters too often.
-  const int64_t fits = l2 / 5 / (c.points * g.channels * item);
-  const int64_t most = std::max<int64_t>(3 * k.mr, std::min<int64_t>(fits, 8 * k.mr));
+  // Where all filters stay in the second-level cache, so does a block's points. Elsewhere the
+  // filters come from memory, once for every block: blocks are as large as their sums allow.
+  const bool resident = c.points * g.channels * g.rows * item <= l2 / 2;
+  const int64_t fits = l2 / 6 / (c.points * g.channels * item);
+  const int64_t most =
+      resident ? std::max<int64_t>(2 * k.mr, std::min<int64_t>(fits, 7 * k.mr)) : 7 * k.mr;
   c.blocks = std::max<int64_t>(1, ceil_div(tiles.count(), most));
   c.shared = threads > 1 && g.groups * c.blocks < 3 * threads;
   if (!c.shared && c.blocks > 1 && c.blocks < 8 * threads) {
@@ -44,6 +47,8 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
 
   const int64_t subs = ceil_div(g.rows, k.nr);
   int64_t wide = std::min<int64_t>(4, l2 / 4 / (c.points * c.block * k.nr * item));
+  // Wide panels read the tiles' points less often, which matters when those come from memory.
+  if (c.fly && c.points * c.block * g.channels * item <= l2) wide = 1;
   wide = std::max<int64_t>(wide, 1);
   if (c.shared) {
     const int64_t others = g.groups * (c.fly ? 1 : c.blocks);
@@ -55,7 +60,8 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
 
   c.chunk = g.channels;
   if (c.fly) {
-    const int64_t most_chunk = l2 * 3 / 10 / (c.points * c.panel * item) / k.lanes * k.lanes;
+    const int64_t most_chunk =
+        std::min<int64_t>(128, l2 * 3 / 10 / (c.points * c.panel * item) / k.lanes * k.lanes);
     const int64_t chunks = ceil_div(g.channels, std::max<int64_t>(most_chunk, k.lanes));
     c.chunk = ceil_div(ceil_div(g.channels, chunks), k.lanes) * k.lanes;
   }
@@ -63,6 +69,8 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
   c.v_tile = channel_pitch<T>(c.chunk);
   c.v_point = padded<T>(c.block * c.v_tile);
   c.v_chunk = c.points * c.v_point;
+  c.fetch_u = !c.fly && !resident;
+  c.fetch_v = c.shared || c.chunks * c.v_chunk * item > l2 / 2;
   c.m_point = padded<T>(c.block * c.panel);
   c.u_point = padded<T>(c.chunk * k.nr);
   c.u_sub = c.points * c.u_point;
@@ -181,8 +189,8 @@ struct Pieces {
         }
       }
       const T* a = v + ch / c.chunk * c.v_chunk;
-      p.next_a_bytes = count * c.v_tile * sizeof(T) / subs;
-      p.next_b_bytes = p.depth * k.nr * sizeof(T);
+      p.next_a_bytes = c.fetch_v ? count * c.v_tile * sizeof(T) / subs : 0;
+      p.next_b_bytes = c.fetch_u ? p.depth * k.nr * sizeof(T) : 0;
       for (int64_t i = 0; i < c.points; ++i) {
         p.a = a + i * c.v_point;
         for (int64_t s = 0; s < subs; ++s) {

@@ -97,12 +97,12 @@ double cost(const ConvProblem& p, size_t item, bool prepared) {
   // Vectors of pixels that the transposes handle, per row of tiles.
   const double run = static_cast<double>(std::min<int64_t>(t.across, (k.run - 2) / M));
   const double waste = std::ceil((run * M + 2) / lanes) * lanes / (run * M);
-  const double input = in_vectors * tiles * points * (2.5 + 2.5 * waste);
-  const double output = out_vectors * tiles * points * 5;
-  const double filters = prepared ? 0 : channels * out_vectors * points * (M == 4 ? 7 : 3);
+  const double input = in_vectors * tiles * points * (2 + 2.5 * waste);
+  const double output = out_vectors * tiles * points * 4.5;
+  const double filters = prepared ? 0 : channels * out_vectors * points * (M == 4 ? 8 : 6);
   // Few tiles: fetching the filters, not the arithmetic, takes the time.
   const double product =
-      points * channels * out_vectors * std::max(tiles * 0.58, prepared ? 8.0 : 2.0);
+      points * channels * out_vectors * std::max(tiles * 0.56, prepared ? 8.0 : 2.0);
   return static_cast<double>(p.groups) * (input + output + filters + product) + 2000;
 }
 
