@@ -6,6 +6,7 @@ PyTorch's rules hold unless a test says otherwise and why.
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,17 @@ from layouts import LAYOUTS, is_channels_last
 ALGORITHMS = (*_core.algorithms("forward"), "auto")
 
 
-def conv_by(algorithm: str, *arguments: Any, **options: Any) -> Any:
-    """conv2d, or None where the algorithm does not support the problem."""
+def by(conv: Any, algorithm: str, *arguments: Any, **options: Any) -> Any:
+    """A convolution by one algorithm, or None where that does not support the problem."""
     try:
-        return fastconv.conv2d(*arguments, algorithm=algorithm, **options)
+        return conv(*arguments, algorithm=algorithm, **options)
     except ValueError as refusal:
         if "algorithm" not in str(refusal):
             raise
         return None
+
+
+conv_by = partial(by, fastconv.conv2d)
 
 
 # Sizes and padding --------------------------------------------------------------------------------
@@ -131,19 +135,26 @@ def test_one_pixel_everywhere() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("size", [4, 12, 40])
+@pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("channels", [1, 3, 8, 32])
-def test_infinite_weight_on_padding_is_nan(channels: int, size: int, algorithm: str) -> None:
+def test_infinite_weight_on_padding_is_nan(channels: int, rank: int, algorithm: str) -> None:
     """Padding is a literal zero on every path and at every size: 0 * inf is NaN.  (PyTorch's
     answer depends on which kernel it picks.)"""
-    x, w = np.ones((1, channels, size, size), "f4"), np.ones((channels, channels, 3, 3), "f4")
-    w[0, 0, 0, 1] = np.inf  # the tap above the centre meets padding in row 0
-    y = conv_by(algorithm, x, w, padding=1)
-    if y is None:
-        return
-    assert np.isnan(y[0, 0, 0]).all()
-    assert np.isposinf(y[0, 0, 1:]).all()
-    assert np.isfinite(y[0, 1:]).all()
+    sizes = {1: (4, 12, 200), 2: (4, 12, 40), 3: (4, 9)}[rank]
+    for size, groups, axis in itertools.product(sizes, {1, channels}, range(rank)):
+        x = np.ones((1, channels, *(size,) * rank), np.float32)
+        w = np.ones((channels, channels // groups, *(3,) * rank), np.float32)
+        tap = [1] * rank
+        tap[axis] = 0  # the tap before the centre meets padding where this axis begins
+        w[(0, 0, *tap)] = np.inf
+        conv = getattr(fastconv, f"conv{rank}d")
+        y = by(conv, algorithm, x, w, padding=1, groups=groups)
+        if y is None:
+            continue
+        first = np.moveaxis(y[0, 0], axis, 0)
+        assert np.isnan(first[0]).all()
+        assert np.isposinf(first[1:]).all()
+        assert np.isfinite(y[0, 1:]).all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
