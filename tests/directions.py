@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import reference
 import winograd
-from checks import answer_or_refusal, integers, normals
+from checks import answer_or_refusal, assert_exact, assert_within, integers, normals
 from fastconv import _core
 from problems import Problem, parse
 
@@ -138,6 +138,17 @@ def supporting(direction: str, problem: Problem, exact: bool = True) -> list[str
     inexact = [name for name in names if name.startswith(INEXACT)]
     dropped = [*inexact, "auto"] if inexact and exact else []
     return [name for name in names if name not in dropped]
+
+
+def assert_right(
+    direction: str, problem: Problem, data: Operands, algorithm: str, result: Array
+) -> None:
+    """Data are integers: exact by the exact algorithms, within their bound by the others."""
+    expected = truth(direction, problem, data)
+    if algorithm in supporting(direction, problem):
+        assert_exact(result, expected)
+    else:
+        assert_within(result, expected, error_bound(direction, problem, data, algorithm))
 
 
 def rows(direction: str, problems: Iterable[str], exact: bool = True) -> list[Any]:

@@ -19,6 +19,7 @@ from checks import DTYPES, assert_exact, assert_within, integers, normals
 from directions import (
     LAYOUT_LINES,
     LINES,
+    assert_right,
     error_bound,
     geometry,
     operands,
@@ -74,13 +75,13 @@ def test_exact_from_any_layout(
 
 
 @given(conv_problems(), st.sampled_from(DTYPES), st.sampled_from(sorted(LAYOUTS)))
-def test_exact_on_random_problems(problem: Problem, dtype: str, layout: str) -> None:
+def test_random_problems(problem: Problem, dtype: str, layout: str) -> None:
     data = operands(problem, dtype)
     data = type(data)(*map(LAYOUTS[layout], data))
     for direction in ("input", "weight"):
-        expected = truth(direction, problem, data)
-        for algorithm in supporting(direction, problem):
-            assert_exact(run(direction, problem, data, algorithm), expected)
+        for algorithm in supporting(direction, problem, exact=False):
+            gradient = run(direction, problem, data, algorithm)
+            assert_right(direction, problem, data, algorithm, gradient)
 
 
 @given(conv_problems(), st.sampled_from(DTYPES))

@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fastconv
 import reference
 from checks import DTYPES, assert_exact, integers, normals
-from directions import INEXACT
+from directions import INEXACT, operands, run, supporting, truth
 from fastconv import _core
 from layouts import LAYOUTS, is_channels_last
+from problems import Problem
+from strategies import conv_problems
 
 ALGORITHMS = (*_core.algorithms("forward"), "auto")
 
@@ -193,6 +197,25 @@ def test_activations_keep_nan(activation: str, dtype: str) -> None:
     x[0, 1, 2, ::3] = np.nan
     y = fastconv.conv2d(x, np.ones((3, 2, 1, 1), dtype), activation=activation)
     np.testing.assert_array_equal(np.isnan(y), np.broadcast_to(np.isnan(x[:, 1:]), y.shape))
+
+
+@given(conv_problems(), st.integers(0, 2**32 - 1), st.sampled_from(["forward", "input", "weight"]))
+def test_all_paths_agree_on_what_is_not_finite(problem: Problem, seed: int, direction: str) -> None:
+    """NaN and infinities anywhere; infinite weights in the forward only, for what they meet beyond
+    the edge of an input gradient is no term of any sum."""
+    rng = np.random.default_rng(seed)
+    data = operands(problem, "float32", seed=seed % 100)
+    for array in data if direction == "forward" else (data.x, data.dy):
+        spoilt = rng.random(array.shape) < 1.5 / max(array.size, 1)
+        array[spoilt] = rng.choice([np.nan, np.inf, -np.inf], array.shape)[spoilt]
+    with np.errstate(invalid="ignore"):
+        expected = truth(direction, problem, data)
+    finite = np.isfinite(expected)
+    for algorithm in supporting(direction, problem, exact=False):
+        got = run(direction, problem, data, algorithm)
+        np.testing.assert_array_equal(np.isfinite(got), finite, err_msg=algorithm)
+        np.testing.assert_array_equal(got[~finite], expected[~finite].astype("f4"))
+        np.testing.assert_allclose(got[finite], expected[finite], rtol=1e-4, atol=0.1)
 
 
 def test_nan_outside_the_picture_is_not_read() -> None:

@@ -42,7 +42,7 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
   if (!c.shared && c.blocks > 1 && c.blocks < 8 * threads) {
     c.blocks = ceil_div(c.blocks, threads) * threads;
   }
-  c.block = ceil_div(tiles.count(), c.blocks);
+  c.block = std::max<int64_t>(1, ceil_div(tiles.count(), c.blocks));  // a batch may be empty
   c.fly = !prepared && c.blocks == 1;
 
   const int64_t subs = ceil_div(g.rows, k.nr);
