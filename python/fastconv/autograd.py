@@ -410,6 +410,8 @@ def _drain(
             node.release()
         for i, (edge, result) in enumerate(zip(edges, results, strict=True)):
             if edge is not None and result is not None:
+                if not isinstance(result, np.ndarray):  # NumPy's scalars
+                    result = np.asarray(result)
                 # An array that is neither an incoming gradient, nor a view, nor given to two inputs
                 # was made by this step: it may be written into.
                 ours = not (

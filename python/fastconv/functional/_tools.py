@@ -53,23 +53,24 @@ def ints(value: Any, rank: int, function: str, name: str) -> Shape:
 
 def axis_of(dim: int, ndim: int, function: str) -> int:
     """`dim` counted from the front, or IndexError."""
-    if not -ndim <= dim < max(ndim, 1):
+    count = max(ndim, 1)  # a single number counts as one axis
+    if not -count <= dim < count:
         raise IndexError(
-            f"{function}: dim must lie in [{-ndim}, {ndim - 1}] for {ndim} axes, got {dim}"
+            f"{function}: dim must lie in [{-count}, {count - 1}] for {ndim} axes, got {dim}"
         )
-    return dim % ndim if ndim else 0
+    return dim % count
 
 
 def axes_of(dim: Any, ndim: int, function: str) -> Shape | None:
-    """One or several axes counted from the front; None (all axes) stays None, so does ()."""
+    """One or several axes counted from the front; None (all axes) stays None, () becomes it."""
     if dim is None:
         return None
     if isinstance(dim, (int, np.integer)):
-        return (axis_of(int(dim), ndim, function),)
+        dim = (dim,)
     axes = tuple(axis_of(int(d), ndim, function) for d in dim)
     if len(set(axes)) != len(axes):
         raise ValueError(f"{function}: dim names an axis twice: {tuple(dim)}")
-    return axes or None
+    return axes if ndim and axes else None
 
 
 def operand(value: Any) -> Any:

@@ -15,6 +15,7 @@ from .._types import Array, Operand, Result
 from ..autograd import TensorBase, assign, needs_grad, raw, record
 from ._erf import erf_forward
 from ._tools import axis_of, compiled, row, row_backward, sum_to
+from .convert import cast
 
 __all__ = [
     "celu",
@@ -198,6 +199,8 @@ def _per_channel(weight: Array, ndim: int) -> Array:
 def prelu(input: Operand, weight: Operand) -> Result:
     """`input` where positive, else ``weight * input``, one weight for all or one per channel."""
     x, w = raw(input), raw(weight)
+    if w.ndim > 1:
+        raise ValueError(f"prelu: Expected `weight` to be a scalar or 1D, but got: ndim = {w.ndim}")
     if w.size != 1 and (x.ndim < 2 or x.shape[1] != w.size):
         raise ValueError(
             f"prelu: weight must have 1 element or one per channel, got {w.shape} for {x.shape}"
@@ -433,6 +436,8 @@ def tanhshrink(input: Operand) -> Result:
 
 def softshrink(input: Operand, lambd: float = 0.5) -> Result:
     """`input` moved towards 0 by `lambd`, and 0 within."""
+    if lambd < 0:
+        raise ValueError(f"softshrink: lambd must not be negative, but found {lambd}")
     return _apply(
         "Softshrink",
         input,
@@ -601,11 +606,13 @@ def softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
 
 def softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
     """``exp(input)`` divided by its sum along `dim`."""
-    x = raw(input) if dtype is None else raw(input).astype(dtype)
+    if dtype is not None:
+        input = cast(input, dtype)
+    x = raw(input)
     axis = axis_of(_default_axis(x.ndim) if dim is None else dim, x.ndim, "softmax")
 
     def forward(_: Array) -> Any:
-        if x.ndim == 0:
+        if x.ndim == 0 or x.size == 0:
             return np.ones_like(x)
         if _rows(x, axis) and compiled(x):
             return _core.softmax(x, False)
@@ -622,11 +629,11 @@ def softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Res
     )
 
 
-def softmin(input: Operand, dim: int | None = None) -> Result:
+def softmin(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
     """:func:`softmax` of ``-input``."""
     from .elementwise import neg
 
-    return softmax(neg(input), dim)
+    return softmax(neg(input), dim, dtype=dtype)
 
 
 def log_softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
@@ -638,11 +645,13 @@ def log_softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
 
 def log_softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
     """The logarithm of :func:`softmax`, computed without overflow."""
-    x = raw(input) if dtype is None else raw(input).astype(dtype)
+    if dtype is not None:
+        input = cast(input, dtype)
+    x = raw(input)
     axis = axis_of(_default_axis(x.ndim) if dim is None else dim, x.ndim, "log_softmax")
 
     def forward(_: Array) -> Any:
-        if x.ndim == 0:
+        if x.ndim == 0 or x.size == 0:
             return np.zeros_like(x)
         if _rows(x, axis) and compiled(x):
             return _core.softmax(x, True)

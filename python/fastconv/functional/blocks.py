@@ -81,12 +81,14 @@ class _Windows:
         y = np.empty((*x.shape[:2], *self.kernel, *self.blocks), x.dtype)
         for r, c, rows, columns in self.taps():
             y[:, :, r, c] = padded[:, :, rows, columns]
-        return y.reshape(x.shape[0], -1, self.blocks[0] * self.blocks[1])
+        rows = x.shape[1] * self.kernel[0] * self.kernel[1]
+        return y.reshape(x.shape[0], rows, self.blocks[0] * self.blocks[1])
 
     def image(self, y: Array) -> Array:
         """(N, C * kernel, blocks) to (N, C, H, W), adding where windows overlap."""
         (top, left), (h, w) = self.padding, self.size
-        parts = y.reshape(y.shape[0], -1, *self.kernel, *self.blocks)
+        channels = y.shape[1] // (self.kernel[0] * self.kernel[1])
+        parts = y.reshape(y.shape[0], channels, *self.kernel, *self.blocks)
         padded = np.zeros((*parts.shape[:2], *self.padded), y.dtype)
         for r, c, rows, columns in self.taps():
             padded[:, :, rows, columns] += parts[:, :, r, c]

@@ -10,7 +10,7 @@ import numpy as np
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record, wrap
 from ._erf import erf_forward
-from ._tools import is_float, operand
+from ._tools import is_float, operand, sum_to, wanted_shape
 
 __all__ = [
     "abs",
@@ -185,7 +185,7 @@ def clamp_backward(grad_output: Array, input: Array, min: Any = None, max: Any =
 
 
 def clamp(input: Operand, min: Any = None, max: Any = None) -> Result:
-    """`input` limited to ``[min, max]``; either bound may be None."""
+    """`input` limited to ``[min, max]``; either bound may be None, a number or an array."""
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
     low, high = raw(min), raw(max)
@@ -193,24 +193,42 @@ def clamp(input: Operand, min: Any = None, max: Any = None) -> Result:
     y = x if low is None else np.maximum(x, low)
     y = y if high is None else np.minimum(y, high)
     y = np.asarray(y).astype(x.dtype, copy=False)
-    if not isinstance(input, TensorBase):
+    if not any(isinstance(v, TensorBase) for v in (input, min, max)):
         return y
-    return record(
-        "Clamp", y, (input,), lambda g: (clamp_backward(g, x, low, high),), saves=(input,)
-    )
+    shapes = [wanted_shape(v) for v in (input, min, max)]
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        above: Any = False if high is None else (x > high) | (False if low is None else low > high)
+        below: Any = False if low is None else (x < low) & ~np.asarray(above)
+        return (
+            sum_to(clamp_backward(g, x, low, high), shapes[0]),
+            sum_to(g * below, shapes[1]),
+            sum_to(g * above, shapes[2]),
+        )
+
+    return record("Clamp", y, (input, min, max), backward, saves=(input, min, max))
 
 
 clip = clamp
 
 
 def masked_fill(input: Operand, mask: Operand, value: Any) -> Result:
-    """`input` with `value` wherever `mask` is true."""
-    m = raw(mask)
-    x = raw(input)
-    y = np.where(m, np.asarray(raw(value), dtype=x.dtype), x)
-    if not isinstance(input, TensorBase):
+    """`input` with `value`, a single number, wherever `mask` is true."""
+    x, m, v = raw(input), raw(mask), np.asarray(raw(value))
+    if v.ndim:
+        raise ValueError(
+            f"masked_fill: only supports a 0-dimensional value, but got shape {v.shape}"
+        )
+    y = np.where(m, v.astype(x.dtype), x)
+    if not (isinstance(input, TensorBase) or isinstance(value, TensorBase)):
         return y
-    return record("MaskedFill", y, (input,), lambda g: (np.where(m, np.zeros((), g.dtype), g),))
+    shape, value_shape = wanted_shape(input), wanted_shape(value)
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        zero = np.zeros((), g.dtype)
+        return sum_to(np.where(m, zero, g), shape), sum_to(np.where(m, g, zero), value_shape)
+
+    return record("MaskedFill", y, (input, value), backward)
 
 
 # ---- without a gradient, or with a zero one ------------------------------------------------------

@@ -84,6 +84,8 @@ def setitem(input: TensorBase, index: Any, value: Any) -> None:
 def index_select(input: Operand, dim: int, index: Operand) -> Result:
     """The slices along `dim` that `index` names."""
     axis = axis_of(dim, raw(input).ndim, "index_select")
+    if raw(input).ndim == 0:
+        return getitem(getitem(input, None), 0)
     return getitem(input, (slice(None),) * axis + (np.asarray(raw(index)),))
 
 
@@ -91,6 +93,12 @@ def gather(input: Operand, dim: int, index: Operand) -> Result:
     """For each position the element along `dim` that `index` names there."""
     x, i = raw(input), np.asarray(raw(index))
     axis = axis_of(dim, x.ndim, "gather")
+    if i.size == 0 or x.ndim == 0:
+        return (
+            getitem(input, (Ellipsis,))
+            if x.ndim == 0
+            else getitem(input, (np.zeros(i.shape, np.int64),) * x.ndim)
+        )
     # Along the other axes `index` may be shorter than `input`.
     cut = tuple(slice(None) if a == axis else slice(n) for a, n in enumerate(i.shape))
     y = np.take_along_axis(x[cut], i, axis)
@@ -118,6 +126,8 @@ def masked_select(input: Operand, mask: Operand) -> Result:
 
 def _band(name: str, input: Operand, diagonal: int, cut: Any) -> Result:
     x = raw(input)
+    if x.ndim < 2:
+        raise ValueError(f"{name.lower()}: input must have at least 2 axes, got shape {x.shape}")
     y = cut(x, diagonal)
     if not isinstance(input, TensorBase):
         return y

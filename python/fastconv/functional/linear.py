@@ -103,11 +103,12 @@ def bilinear(
 ) -> Result:
     """``input1[i] weight[k, i, j] input2[j]`` summed over i and j, for each k, plus bias."""
     from .arithmetic import add, einsum
-    from .shape import flatten, reshape
+    from .shape import reshape
 
     lead = raw(input1).shape[:-1]
-    a = flatten(input1, 0, -2) if len(lead) > 1 else input1
-    b = flatten(input2, 0, -2) if len(lead) > 1 else input2
+    rows = int(np.prod(lead))
+    a = reshape(input1, (rows, raw(input1).shape[-1]))
+    b = reshape(input2, (rows, raw(input2).shape[-1]))
     y = einsum("ni,kij,nj->nk", a, weight, b)
     y = y if bias is None else add(y, bias)
-    return reshape(y, (*lead, raw(weight).shape[0])) if len(lead) > 1 else y
+    return reshape(y, (*lead, raw(weight).shape[0]))

@@ -366,6 +366,15 @@ def binary_cross_entropy_with_logits(
     )
 
 
+def _self_information(target: Operand) -> Result:
+    """``t log t``, 0 at 0."""
+    t = raw(target)
+    logs = np.log(np.where(t == 0, 1, t)).astype(t.dtype)
+    if not isinstance(target, TensorBase):
+        return t * logs
+    return record("TLogT", t * logs, (target,), lambda g: (g * (logs + 1),), saves=(target,))
+
+
 def kl_div(
     input: Operand,
     target: Operand,
@@ -380,10 +389,7 @@ def kl_div(
     if log_target:
         loss = mul(exp(target), sub(target, input))
     else:
-        t = raw(target)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            own = np.where(t == 0, 0, t * np.log(np.where(t == 0, 1, t))).astype(t.dtype)
-        loss = sub(own, mul(target, input))
+        loss = sub(_self_information(target), mul(target, input))
     if reduction == "batchmean":
         return mul(sum(loss), 1 / raw(input).shape[0])
     return _reduced("kl_div", loss, reduction)
@@ -394,6 +400,9 @@ def cosine_similarity(x1: Operand, x2: Operand, dim: int = 1, eps: float = 1e-8)
     from .arithmetic import div
     from .elementwise import clamp
     from .reduction import norm
+    from .shape import broadcast_to
 
+    shape = np.broadcast_shapes(raw(x1).shape, raw(x2).shape)
+    x1, x2 = broadcast_to(x1, shape), broadcast_to(x2, shape)
     lengths = mul(clamp(norm(x1, 2, dim), min=eps), clamp(norm(x2, 2, dim), min=eps))
     return div(sum(mul(x1, x2), dim), lengths)

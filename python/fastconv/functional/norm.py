@@ -44,7 +44,7 @@ def _along_channels(v: Array, ndim: int) -> Array:
 def _channel_sum(x: Array) -> Array:
     """Sums of (N, C, ...) over all axes but the channels: (C,)."""
     # First over the contiguous part, where NumPy sums pairwise and so more precisely.
-    return np.asarray(x.reshape(*x.shape[:2], -1).sum(-1).sum(0))
+    return np.asarray(x.reshape(*x.shape[:2], int(np.prod(x.shape[2:]))).sum(-1).sum(0))
 
 
 def _fast(x: Array) -> bool:
@@ -232,7 +232,7 @@ def group_norm_backward(
                 grad_output, input, num_groups, mean, var, weight, eps, False, need
             )
         )
-    rows = input.reshape(shape[0], num_groups, -1)
+    rows = input.reshape(shape[0], num_groups, int(np.prod(shape[1:])) // num_groups)
     mean, rstd = _row_statistics(rows, eps)
     scaled = (rows - mean) * rstd
     gw = _channel_sum(grad_output * scaled.reshape(shape))
@@ -344,7 +344,7 @@ def layer_norm_backward(
         gx, gw, gb = _core.layer_norm_backward(grad_output, input, size, weight, mean, rstd)
         return NormGrads(gx, gw.reshape(normalized_shape), gb.reshape(normalized_shape))
     lead = input.shape[: input.ndim - last]
-    rows = input.reshape(*lead, -1)
+    rows = input.reshape(*lead, int(np.prod(tuple(normalized_shape))))
     mean, rstd = _row_statistics(rows, eps)
     scaled = (rows - mean) * rstd
     g = grad_output.reshape(rows.shape)
@@ -399,7 +399,7 @@ def layer_norm(
     if x.size and all(v is None or compiled(x, v) for v in (w, b)) and compiled(x):
         y = _core.layer_norm(x, int(np.prod(shape)), w, b, eps)[0]
     else:
-        rows = x.reshape(*x.shape[: x.ndim - len(shape)], -1)
+        rows = x.reshape(*x.shape[: x.ndim - len(shape)], int(np.prod(shape)))
         mean, rstd = _row_statistics(rows, eps)
         y = ((rows - mean) * rstd).reshape(x.shape)
         if w is not None:

@@ -46,11 +46,14 @@ def _sources(name: str, n: int, before: int, after: int, mode: str) -> Array:
         )
     if mode == "replicate" and n == 0 and max(before, after) > 0:
         raise ValueError(f"{name}: nothing to replicate along an axis of extent 0")
+    if mode == "circular":  # what negative padding cuts off does not come round
+        left = n + min(before, 0) + min(after, 0)
+        return np.arange(-max(before, 0), left + max(after, 0)) % max(left, 1) - min(before, 0)
     at = np.arange(-before, n + after)
     if mode == "reflect":
         at = np.abs(at)
         return np.where(at >= n, 2 * (n - 1) - at, at)
-    return np.clip(at, 0, max(n - 1, 0)) if mode == "replicate" else at % max(n, 1)
+    return np.clip(at, 0, max(n - 1, 0))
 
 
 def _crops(sides: list[tuple[int, int]]) -> tuple[slice, ...]:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._types import Array, Operand, Result
-from ..autograd import TensorBase, raw, record, record_many, wrap
+from ..autograd import TensorBase, raw, record, wrap
 from ._tools import axes_of, axis_of
+from .convert import cast, clone
 from .elementwise import floating
 
 __all__ = [
@@ -71,8 +72,9 @@ def sum(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
 def mean(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Result:
     """The mean over `dim` (an axis, several, or all)."""
     x = raw(input)
-    if dtype is None and x.dtype.kind in "biu":
-        raise TypeError(f"mean: expected a floating-point input, got {x.dtype}")
+    kind = x.dtype if dtype is None else np.dtype(dtype)
+    if kind.kind in "biu":
+        raise TypeError(f"mean: expected a floating-point input or dtype, got {kind}")
     axes = axes_of(dim, x.ndim, "mean")
     with np.errstate(invalid="ignore", divide="ignore"):
         total = np.asarray(np.sum(x, axes, keepdims=keepdim, dtype=dtype))
@@ -162,8 +164,12 @@ def std_mean(
     return std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
-def prod(input: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
+def prod(
+    input: Operand, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None
+) -> Result:
     """The product over an axis or over all."""
+    if dtype is not None:
+        input = cast(input, dtype)
     x = raw(input)
     axes = axes_of(dim, x.ndim, "prod")
     y = np.asarray(np.prod(x, axes, keepdims=keepdim))
@@ -276,11 +282,13 @@ def argmin(input: Operand, dim: int | None = None, keepdim: bool = False) -> Res
 
 
 def _where_is(find: Any, x: Array, dim: int | None, keepdim: bool) -> Array:
-    if dim is None:
+    if dim is not None:
+        axis = axis_of(dim, x.ndim, find.__name__)
+    if dim is None or x.ndim == 0:
         found = np.asarray(find(x))
         return found.reshape((1,) * x.ndim) if keepdim else found
-    found = np.asarray(find(x, axis=axis_of(dim, x.ndim, "argmax")))
-    return np.expand_dims(found, dim) if keepdim else found
+    found = np.asarray(find(x, axis=axis))
+    return np.expand_dims(found, axis) if keepdim else found
 
 
 def all(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
@@ -315,7 +323,10 @@ def norm(input: Operand, p: float | str = 2, dim: Any = None, keepdim: bool = Fa
     x = raw(input)
     axes = axes_of(dim, x.ndim, "norm")
     if p == 0:
-        return _plain(input, (x != 0).sum(axes, keepdims=keepdim).astype(x.dtype))
+        counted = np.asarray((x != 0).sum(axes, keepdims=keepdim).astype(x.dtype))
+        if not isinstance(input, TensorBase):
+            return counted
+        return record("Norm", counted, (input,), lambda g: (np.zeros_like(x),))
     size = np.abs(x)
     y = np.asarray(
         np.sqrt(np.square(x).sum(axes, keepdims=keepdim))
@@ -356,10 +367,14 @@ def logsumexp(input: Operand, dim: Any, keepdim: bool = False) -> Result:
     )
 
 
-def cumsum(input: Operand, dim: int) -> Result:
+def cumsum(input: Operand, dim: int, *, dtype: Any = None) -> Result:
     """Running sums along `dim`."""
+    if dtype is not None:
+        input = cast(input, dtype)
     x = raw(input)
     axis = axis_of(dim, x.ndim, "cumsum")
+    if x.ndim == 0:
+        return clone(input)
     y = np.cumsum(x, axis)
     if not isinstance(input, TensorBase):
         return y
@@ -368,9 +383,19 @@ def cumsum(input: Operand, dim: int) -> Result:
     )
 
 
-def diff(input: Operand, n: int = 1, dim: int = -1) -> Result:
-    """Differences of neighbours along `dim`, `n` times over."""
+def diff(
+    input: Operand, n: int = 1, dim: int = -1, prepend: Operand = None, append: Operand = None
+) -> Result:
+    """Differences of neighbours along `dim`, `n` times over, after joining `prepend`, `append`."""
+    from .shape import cat
+
+    if n < 0:
+        raise ValueError(f"diff: order must be non-negative but got {n}")
+    if raw(input).ndim == 0:
+        raise ValueError("diff: expected at least one axis, got shape ()")
     axis = axis_of(dim, raw(input).ndim, "diff")
+    if prepend is not None or append is not None:
+        input = cat([v for v in (prepend, input, append) if v is not None], axis)
     before, after = ((slice(None),) * axis + (s,) for s in (slice(None, -1), slice(1, None)))
     for _ in range(n):
         input = input[after] - input[before]
@@ -387,6 +412,8 @@ def argsort(input: Operand, dim: int = -1, descending: bool = False, stable: boo
 
 
 def _order(x: Array, axis: int, descending: bool) -> Array:
+    if x.ndim == 0:
+        return np.zeros((), np.int64)
     if not descending:
         return np.argsort(x, axis, kind="stable")
     # Sorting the reversed array and reversing again keeps equal values in their order.
@@ -396,18 +423,19 @@ def _order(x: Array, axis: int, descending: bool) -> Array:
 
 def _picked(name: str, input: Operand, indices: Array, axis: int) -> Extremum:
     x = raw(input)
+    if x.ndim == 0:
+        return Extremum(clone(input), _plain(input, indices))
     values = np.take_along_axis(x, indices, axis)
     if not isinstance(input, TensorBase):
         return Extremum(values, indices)
     shape = x.shape
 
-    def backward(g: Array, _: Array | None) -> tuple[Array]:
+    def backward(g: Array) -> tuple[Array]:
         gx = np.zeros(shape, g.dtype)
         np.put_along_axis(gx, indices, g, axis)
         return (gx,)
 
-    picked = record_many(name, (values,), (input,), lambda g: backward(g, None))
-    return Extremum(picked[0], wrap(indices))
+    return Extremum(record(name, values, (input,), backward), wrap(indices))
 
 
 def sort(input: Operand, dim: int = -1, descending: bool = False, stable: bool = True) -> Extremum:
@@ -423,7 +451,8 @@ def topk(
     """The `k` largest (or smallest) values along `dim` and their indices, in order."""
     x = raw(input)
     axis = axis_of(dim, x.ndim, "topk")
-    if not 0 <= k <= x.shape[axis]:
-        raise ValueError(f"topk: k must lie in [0, {x.shape[axis]}], got {k}")
+    extent = x.shape[axis] if x.ndim else 1
+    if not 0 <= k <= extent:
+        raise ValueError(f"topk: k must lie in [0, {extent}], got {k}")
     order = _order(x, axis, descending=largest)
-    return _picked("Topk", input, np.take(order, np.arange(k), axis), axis)
+    return _picked("Topk", input, np.take(order, np.arange(k), axis) if x.ndim else order, axis)

@@ -10,6 +10,7 @@ import numpy as np
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record, record_many
 from ._tools import axes_of, axis_of, flat_ints, sum_to
+from .indexing import index_select
 
 __all__ = [
     "broadcast_to",
@@ -41,10 +42,10 @@ __all__ = [
 ]
 
 
-def reshape(input: Operand, *shape: Any) -> Result:
+def reshape(input: Operand, *dims: Any, shape: Any = None) -> Result:
     """The same values in another shape; one extent may be -1. Copies only where it must."""
     x = raw(input)
-    y = x.reshape(_checked_shape(x, flat_ints(shape), "reshape"))
+    y = x.reshape(_checked_shape(x, flat_ints(dims if shape is None else shape), "reshape"))
     return _reshaped(input, x, y)
 
 
@@ -104,7 +105,8 @@ def squeeze(input: Operand, dim: Any = None) -> Result:
     x = raw(input)
     axes = axes_of(dim, x.ndim, "squeeze")
     chosen = range(x.ndim) if axes is None else axes
-    return _reshaped(input, x, x.squeeze(tuple(a for a in chosen if x.shape[a] == 1)))
+    single = tuple(a for a in chosen if x.shape[a] == 1)
+    return _reshaped(input, x, x.squeeze(single))
 
 
 def unsqueeze(input: Operand, dim: int) -> Result:
@@ -114,14 +116,13 @@ def unsqueeze(input: Operand, dim: int) -> Result:
     return _reshaped(input, x, np.expand_dims(x, axis))
 
 
-def permute(input: Operand, *dims: Any) -> Result:
+def permute(input: Operand, *axes: Any, dims: Any = None) -> Result:
     """The axes in another order."""
     x = raw(input)
-    order = axes_of(flat_ints(dims), x.ndim, "permute") or ()
+    named = flat_ints(axes if dims is None else dims)
+    order = axes_of(named, x.ndim, "permute") or ()
     if len(order) != x.ndim:
-        raise RuntimeError(
-            f"permute: dims must name each of the {x.ndim} axes once, got {flat_ints(dims)}"
-        )
+        raise RuntimeError(f"permute: dims must name each of the {x.ndim} axes once, got {named}")
     y = x.transpose(order)
     if not isinstance(input, TensorBase):
         return y
@@ -217,12 +218,18 @@ def tile(input: Operand, dims: Sequence[int]) -> Result:
     return repeat(input, (1,) * missing + tuple(dims))
 
 
-def repeat_interleave(input: Operand, repeats: int, dim: int | None = None) -> Result:
+def repeat_interleave(
+    input: Operand, repeats: Any, dim: int | None = None, *, output_size: int | None = None
+) -> Result:
     """Each element repeated in place along `dim` (flattened without one)."""
     if dim is None:
         input, dim = flatten(input), 0
     x = raw(input)
     axis = axis_of(dim, x.ndim, "repeat_interleave")
+    times = np.asarray(raw(repeats))
+    if times.size != 1:  # a number for each element
+        return index_select(input, axis, np.repeat(np.arange(x.shape[axis]), times))
+    repeats = int(times.item())
     y = np.repeat(x, repeats, axis)
     if not isinstance(input, TensorBase):
         return y
@@ -234,10 +241,10 @@ def repeat_interleave(input: Operand, repeats: int, dim: int | None = None) -> R
     return record("RepeatInterleave", y, (input,), backward)
 
 
-def flip(input: Operand, *dims: Any) -> Result:
+def flip(input: Operand, *axis: Any, dims: Any = None) -> Result:
     """The order along `dims` reversed."""
     x = raw(input)
-    axes = axes_of(flat_ints(dims), x.ndim, "flip") or ()
+    axes = axes_of(flat_ints(axis if dims is None else dims), x.ndim, "flip") or ()
     y = np.flip(x, axes).copy()
     if not isinstance(input, TensorBase):
         return y
@@ -246,10 +253,16 @@ def flip(input: Operand, *dims: Any) -> Result:
 
 def roll(input: Operand, shifts: Any, dims: Any = None) -> Result:
     """Elements shifted along `dims`, those that fall off coming in at the other end."""
+    several = isinstance(shifts, (tuple, list))
+    if several and not shifts:
+        raise ValueError("roll: `shifts` required")
+    if dims not in (None, ()) and several != isinstance(dims, (tuple, list)):
+        raise ValueError(f"roll: shifts and dimensions must align, got {shifts} and {dims}")
+    dims = None if dims == () else dims
     y = np.roll(raw(input), shifts, dims)
     if not isinstance(input, TensorBase):
         return y
-    back = tuple(-s for s in shifts) if isinstance(shifts, (tuple, list)) else -shifts
+    back = tuple(-s for s in shifts) if several else -shifts
     return record("Roll", y, (input,), lambda g: (np.roll(g, back, dims),))
 
 
@@ -261,6 +274,9 @@ def cat(tensors: Sequence[Operand], dim: int = 0) -> Result:
     given = list(tensors)
     if not given:
         raise RuntimeError("cat: expected a non-empty list of tensors")
+    for i, v in enumerate(given):
+        if not isinstance(raw(v), np.ndarray):
+            raise TypeError(f"cat: expected a tensor at position {i}, got {type(v).__name__}")
     kept = [v for v in given if raw(v).shape != (0,)] or given[:1]
     arrays = [raw(v) for v in kept]
     axis = axis_of(dim, arrays[0].ndim, "cat")
@@ -351,4 +367,17 @@ def select(input: Operand, dim: int, index: int) -> Result:
 def narrow(input: Operand, dim: int, start: int, length: int) -> Result:
     """`length` slices along `dim` from `start` on."""
     axis = axis_of(dim, raw(input).ndim, "narrow")
+    extent, start = raw(input).shape[axis], int(raw(start))
+    if not -extent <= start <= extent:
+        raise IndexError(
+            f"narrow: start out of range (expected to be in range of [{-extent}, {extent}], "
+            f"but got {start})"
+        )
+    start += extent if start < 0 else 0
+    if length < 0:
+        raise ValueError("narrow: length must be non-negative.")
+    if start + length > extent:
+        raise ValueError(
+            f"narrow: start ({start}) + length ({length}) exceeds dimension size ({extent})."
+        )
     return input[(slice(None),) * axis + (slice(start, start + length),)]
