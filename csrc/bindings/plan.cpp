@@ -2,6 +2,10 @@
 // activation, input_shape, algorithm), called as plan(x, out=None, residual=None).
 #include "../ops/plan.h"
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "../ops/conv.h"
 #include "../ops/parallel.h"
 #include "arrays.h"
@@ -30,6 +34,27 @@ Ref private_copy(PyArrayObject* a) {
   return copy;
 }
 
+// What does not depend on the input is refused at construction: tried on the smallest input there
+// is.
+void check_without_input(ConvArgs a, const char* algorithm, size_t item) {
+  a.input = Shape(1, a.rank + 2);
+  if (a.weight.size() == a.rank + 2) {
+    int64_t size;
+    if (!__builtin_mul_overflow(a.weight[1], a.groups, &size) && size >= 0) a.input[1] = size;
+    for (int i = 0; i < a.rank; ++i) {
+      if (!__builtin_mul_overflow(a.weight[2 + i], a.dilation[i], &size) && size > 0) {
+        a.input[2 + i] = size;
+      }
+    }
+  }
+  const ConvProblem p = make_conv_problem(a);
+  const std::vector<std::string> names = algorithm_names(Direction::forward);
+  const std::string name = algorithm;
+  if (name != "auto" && std::find(names.begin(), names.end(), name) == names.end()) {
+    choose(p, Direction::forward, name, item, 1, false, a.name);  // says which there are
+  }
+}
+
 PyObject* plan_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   return guarded([&]() -> PyObject* {
     expect_args(PyTuple_GET_SIZE(args), 10);
@@ -54,11 +79,7 @@ PyObject* plan_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
                                       ? Activation::none
                                       : parse_activation(fn, parse_text(fn, "activation", arg(7)));
     const char* algorithm = parse_text(fn, "algorithm", arg(9));
-    if (a.weight.size() != a.rank + 2) {
-      // The same message as the convolution itself gives.
-      a.input = Shape(1, a.rank + 2);
-      make_conv_problem(a);
-    }
+    check_without_input(a, algorithm, PyArray_ITEMSIZE(weight));
     Ref w = private_copy(weight), b = bias ? private_copy(bias) : Ref();
     Ref object(type->tp_alloc(type, 0));
     PlanObject* self = self_of(object.get());
