@@ -25,7 +25,7 @@ import report
 from page import machine, markdown
 from problems import Problem, parse
 from report import Row
-from timing import WARM_SECONDS, Call, measure
+from timing import SETTLE_SECONDS, WARM_SECONDS, Call, measure
 
 ALL = ("forward", "backward", "pool", "pool-backward")
 TOLERANCE = 1e-4  # of the largest output; the tests hold the real bounds
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> list[Row]:
     rows, section = [], None
     for threads in args.threads:
         found = peers.available(["fastconv"] if args.algorithms else args.peers, threads)
-        warm = WARM_SECONDS if threads > 1 else 0.0
+        warm = WARM_SECONDS if threads > 1 else SETTLE_SECONDS
         for direction, sizes, family, label, problem in chosen(args):
             if section != (section := f"[{family}] {direction}, {threads} thread(s)"):
                 print(section, flush=True)

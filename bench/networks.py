@@ -25,7 +25,7 @@ import peers
 import report
 from page import machine
 from report import Row
-from timing import WARM_SECONDS, Call, measure
+from timing import SETTLE_SECONDS, WARM_SECONDS, Call, measure
 from zoo import NETWORKS, build
 
 TRAINING = {"SimpleCNN": (64, 32), "ResNet-18": (16, 64), "MobileNetV2": (16, 64),
@@ -165,7 +165,7 @@ def main(argv: list[str] | None = None) -> None:
         else:
             calls = inference(name, x, args.threads, wanted)
         check(name, calls)
-        warm = WARM_SECONDS if args.threads > 1 else 0.0
+        warm = WARM_SECONDS if args.threads > 1 else SETTLE_SECONDS
         seconds = measure(calls, args.rounds, args.seconds, warm)
         what = f"{batch} x 3 x {size} x {size}"
         direction = "training step" if args.train else "inference"

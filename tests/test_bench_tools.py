@@ -105,11 +105,11 @@ def test_work():
 def test_measure_takes_turns():
     order = []
     calls = {name: lambda name=name: order.append(name) for name in "ab"}
-    seconds = measure(calls, rounds=3, seconds=0)
+    seconds = measure(calls, rounds=9, seconds=1, warm=0)
     assert set(seconds) == {"a", "b"}
     assert all(s > 0 for s in seconds.values())
     turns = [a for a, b in zip(order, [*order[1:], ""], strict=True) if a != b]
-    assert turns == list("abababab")  # first calls, then three rounds
+    assert len(turns) > 6  # the first calls, then nine rounds in changing order
 
 
 def _row(label="l", family="3x3", problem="n1c2h4w4 k2r1s1", direction="forward", **seconds):
