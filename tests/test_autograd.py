@@ -232,6 +232,49 @@ def test_grad_function():
     assert autograd.grad((x * 2).sum(), y, allow_unused=True) == (None,)
 
 
+class Swish(autograd.Function):
+    """As memory-saving model code writes it."""
+
+    @staticmethod
+    def forward(ctx, i):
+        result = i * i.sigmoid()
+        ctx.save_for_backward(i)
+        return result
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (i,) = ctx.saved_tensors
+        s = i.sigmoid()
+        return grad_output * (s * (1 + i * (1 - s)))
+
+
+class Both(autograd.Function):
+    @staticmethod
+    def forward(ctx, x, y, scale):
+        ctx.scale = scale
+        return x + y, (x - y) * scale
+
+    @staticmethod
+    def backward(ctx, g, h):
+        h = 0 if h is None else h * ctx.scale
+        return g + h, g - h, None
+
+
+def test_functions_of_ones_own():
+    x = fastconv.tensor(np.array([0.3, -1.2]), requires_grad=True)
+    y = fastconv.tensor(np.array([0.3, -1.2]), requires_grad=True)
+    Swish.apply(x).sum().backward()
+    F.silu(y).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy())
+    p, q = leaf(2.0), leaf(3.0)
+    total, difference = Both.apply(p, q, 10)
+    (total * 2 + difference).backward()
+    assert (p.grad.item(), q.grad.item()) == (12.0, -8.0)
+    assert Both.apply(p, q, 1)[0].grad_fn.name == "Both"
+    with pytest.raises(NotImplementedError):
+        autograd.Function.apply(p)
+
+
 # ---- in place ------------------------------------------------------------------------------------
 
 

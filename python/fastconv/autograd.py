@@ -499,3 +499,11 @@ def seed_gradient(tensor: TensorBase, gradient: Any) -> Array:
             f"backward: gradient has shape {seed.shape}, but the tensor has shape {array.shape}"
         )
     return seed
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Function":  # made of tensors, so it stands above this module
+        from .function import Function
+
+        return Function
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

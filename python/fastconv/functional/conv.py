@@ -17,6 +17,8 @@ from ..autograd import TensorBase, needs_grad, raw, record, wrap
 from ._tools import ints
 from .activation import ACTIVATIONS
 from .arithmetic import add
+from .convert import cast
+from .narrow import is_half, widened
 
 __all__ = [
     "ConvGrads",
@@ -137,6 +139,12 @@ def _taped(
 ) -> Result:
     x, w = raw(input), raw(weight)
     geometry = (stride, padding, dilation, groups)
+    if isinstance(x, np.ndarray) and is_half(x.dtype) and x.dtype == w.dtype:
+        xw, ww, bw, rw = (
+            None if v is None else cast(v, np.float32) for v in (input, weight, bias, residual)
+        )
+        y = _taped(rank, xw, ww, bw, *geometry, activation, rw, algorithm, None)
+        return cast(y, x.dtype)
     need = (needs_grad(input), needs_grad(weight), needs_grad(bias))
     need_residual = needs_grad(residual)
     recorded = need_residual or any(need)
@@ -169,6 +177,28 @@ def _taped(
     )
 
 
+def _narrow(
+    rank: int,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    how: tuple[Any, ...],
+    residual: Any,
+    algorithm: str,
+    out: Array | None,
+    out_dtype: Any,
+) -> Any:
+    """The convolution of arrays in a narrow type; raises the engine's TypeError for all others."""
+    stride, padding, dilation, groups, activation = how
+
+    def wide(x: Array, w: Array, b: Array | None, r: Array | None) -> Array:
+        return _core.conv(
+            rank, x, w, b, stride, padding, dilation, groups, activation, r, algorithm, None
+        )
+
+    return widened(wide, [input, weight, bias, residual], out, out_dtype, integers=True)
+
+
 def conv2d(
     input: Operand,
     weight: Operand,
@@ -182,13 +212,15 @@ def conv2d(
     residual: Operand | None = None,
     algorithm: str = "auto",
     out: Array | None = None,
+    out_dtype: Any = None,
 ) -> Result:
     """Slide a bank of kernels over images: multiply, sum, write one output plane per kernel.
 
     Parameters
     ----------
     input : (N, C, H, W) or (C, H, W)
-        float32 or float64, any strides; channels-last memory gives a channels-last result.
+        float32, float64, float16 or bfloat16, any strides; channels-last memory gives a
+        channels-last result. int8 and uint8 too, outside the tape.
     weight : (K, C / groups, R, S)
     bias : (K,), optional
     stride, dilation : int or pair
@@ -203,6 +235,9 @@ def conv2d(
         ``"auto"`` or a row of the registry of algorithms.
     out : array of the output's shape, optional
         Filled and returned; it may not overlap an input.
+    out_dtype : dtype, optional
+        Of the result where the input is float16 or bfloat16 (its own type unless given) or int8 or
+        uint8 (int32). These are computed in float32, and exactly.
 
     Returns
     -------
@@ -230,10 +265,14 @@ def conv2d(
             2, input, weight, bias, stride, padding, dilation, groups,
             activation, residual, algorithm, out,
         )  # fmt: skip
-    return _core.conv(
-        2, input, weight, bias, stride, padding, dilation, groups,
-        activation, residual, algorithm, out,
-    )  # fmt: skip
+    try:
+        return _core.conv(
+            2, input, weight, bias, stride, padding, dilation, groups,
+            activation, residual, algorithm, out,
+        )  # fmt: skip
+    except TypeError:
+        how = (stride, padding, dilation, groups, activation)
+        return _narrow(2, input, weight, bias, how, residual, algorithm, out, out_dtype)
 
 
 def conv1d(
@@ -249,6 +288,7 @@ def conv1d(
     residual: Operand | None = None,
     algorithm: str = "auto",
     out: Array | None = None,
+    out_dtype: Any = None,
 ) -> Result:
     """Convolution of (N, C, L) or (C, L) with weights (K, C / groups, S); see :func:`conv2d`."""
     if (
@@ -261,10 +301,14 @@ def conv1d(
             1, input, weight, bias, stride, padding, dilation, groups,
             activation, residual, algorithm, out,
         )  # fmt: skip
-    return _core.conv(
-        1, input, weight, bias, stride, padding, dilation, groups,
-        activation, residual, algorithm, out,
-    )  # fmt: skip
+    try:
+        return _core.conv(
+            1, input, weight, bias, stride, padding, dilation, groups,
+            activation, residual, algorithm, out,
+        )  # fmt: skip
+    except TypeError:
+        how = (stride, padding, dilation, groups, activation)
+        return _narrow(1, input, weight, bias, how, residual, algorithm, out, out_dtype)
 
 
 def conv3d(
@@ -280,6 +324,7 @@ def conv3d(
     residual: Operand | None = None,
     algorithm: str = "auto",
     out: Array | None = None,
+    out_dtype: Any = None,
 ) -> Result:
     """Convolution of (N, C, D, H, W) with weights (K, C / groups, T, R, S); see :func:`conv2d`."""
     if (
@@ -292,10 +337,14 @@ def conv3d(
             3, input, weight, bias, stride, padding, dilation, groups,
             activation, residual, algorithm, out,
         )  # fmt: skip
-    return _core.conv(
-        3, input, weight, bias, stride, padding, dilation, groups,
-        activation, residual, algorithm, out,
-    )  # fmt: skip
+    try:
+        return _core.conv(
+            3, input, weight, bias, stride, padding, dilation, groups,
+            activation, residual, algorithm, out,
+        )  # fmt: skip
+    except TypeError:
+        how = (stride, padding, dilation, groups, activation)
+        return _narrow(3, input, weight, bias, how, residual, algorithm, out, out_dtype)
 
 
 # ---- gradients as plain functions ----------------------------------------------------------------

@@ -13,6 +13,8 @@ import numpy as np
 from .. import _core
 from .._types import Array, Ints, Operand, Padding, Result
 from ..autograd import TensorBase, needs_grad, record, wrap
+from .convert import cast
+from .narrow import is_half, widened
 
 __all__ = [
     "avg_pool1d",
@@ -50,6 +52,14 @@ def _taped_max(
     out: Array | None,
 ) -> Result:
     x = input._array
+    if is_half(x.dtype):
+        wide = cast(input, np.float32)
+        result = _taped_max(
+            rank, wide, kernel_size, stride, padding, dilation, ceil_mode, return_indices, None
+        )
+        if return_indices:
+            return cast(result[0], x.dtype), result[1]
+        return cast(result, x.dtype)
     window = (kernel_size, stride, padding, dilation, ceil_mode)
     if not needs_grad(input):
         y = _core.max_pool(rank, x, *window, return_indices, out)
@@ -114,9 +124,11 @@ def max_pool2d(
         return _taped_max(
             2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, out
         )
-    return _core.max_pool(
-        2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, out
-    )
+    how = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    try:
+        return _core.max_pool(2, input, *how, out)
+    except TypeError:
+        return widened(lambda x: _core.max_pool(2, x, *how, None), [input], out)
 
 
 def max_pool1d(
@@ -135,9 +147,11 @@ def max_pool1d(
         return _taped_max(
             1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, out
         )
-    return _core.max_pool(
-        1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, out
-    )
+    how = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    try:
+        return _core.max_pool(1, input, *how, out)
+    except TypeError:
+        return widened(lambda x: _core.max_pool(1, x, *how, None), [input], out)
 
 
 def max_pool3d(
@@ -156,9 +170,11 @@ def max_pool3d(
         return _taped_max(
             3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, out
         )
-    return _core.max_pool(
-        3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, out
-    )
+    how = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    try:
+        return _core.max_pool(3, input, *how, out)
+    except TypeError:
+        return widened(lambda x: _core.max_pool(3, x, *how, None), [input], out)
 
 
 def _taped_average(
@@ -177,6 +193,8 @@ def _taped_average(
     window = (
         kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation
     )  # fmt: skip
+    if is_half(x.dtype):
+        return cast(_taped_average(rank, cast(input, np.float32), *window, None), x.dtype)
     y = _core.avg_pool(rank, x, *window, out)
     if not needs_grad(input):
         return wrap(y)
@@ -242,10 +260,13 @@ def avg_pool2d(
             2, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
             divisor_override, dilation, out,
         )  # fmt: skip
-    return _core.avg_pool(
-        2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override,
-        dilation, out,
+    how = (
+        kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation
     )  # fmt: skip
+    try:
+        return _core.avg_pool(2, input, *how, out)
+    except TypeError:
+        return widened(lambda x: _core.avg_pool(2, x, *how, None), [input], out)
 
 
 def avg_pool1d(
@@ -266,10 +287,13 @@ def avg_pool1d(
             1, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
             divisor_override, dilation, out,
         )  # fmt: skip
-    return _core.avg_pool(
-        1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override,
-        dilation, out,
+    how = (
+        kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation
     )  # fmt: skip
+    try:
+        return _core.avg_pool(1, input, *how, out)
+    except TypeError:
+        return widened(lambda x: _core.avg_pool(1, x, *how, None), [input], out)
 
 
 def avg_pool3d(
@@ -290,10 +314,13 @@ def avg_pool3d(
             3, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
             divisor_override, dilation, out,
         )  # fmt: skip
-    return _core.avg_pool(
-        3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override,
-        dilation, out,
+    how = (
+        kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation
     )  # fmt: skip
+    try:
+        return _core.avg_pool(3, input, *how, out)
+    except TypeError:
+        return widened(lambda x: _core.avg_pool(3, x, *how, None), [input], out)
 
 
 # ---- gradients as plain functions, and PyTorch's spelling of return_indices ----------------------

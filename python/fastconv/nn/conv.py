@@ -92,11 +92,14 @@ class _Convolution(Module):
         self.reset_parameters()
 
     def _check_named_padding(self, name: str) -> None:
-        if self.padding not in ("same", "valid") or self.transposed:
+        named = () if self.transposed else ("same", "same_upper", "same_lower", "valid")
+        if self.padding not in named:
             raise ValueError(
-                f"{name}: padding must be numbers{'' if self.transposed else ', same or valid'}, "
-                f"got {self.padding!r}"
+                f"{name}: padding must be numbers{' or one of ' * bool(named)}"
+                f"{', '.join(named)}, got {self.padding!r}"
             )
+        if self.padding_mode != "zeros" and self.padding.startswith("same_"):
+            raise ValueError(f"{name}: padding={self.padding!r} needs padding_mode='zeros'")
         if self.padding == "same" and any(s != 1 for s in self.stride):
             raise ValueError(f"{name}: padding='same' is not supported for strided convolutions")
 
