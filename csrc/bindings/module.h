@@ -18,7 +18,8 @@ inline void add_methods(PyObject* module, PyMethodDef* methods) {
 void register_conv(PyObject* module);
 void register_plan(PyObject* module);
 void register_pooling(PyObject* module);
-void register_rows(PyObject* module);
+void register_norm(PyObject* module);
+void register_pointwise(PyObject* module);
 void register_runtime(PyObject* module);
 void register_update(PyObject* module);
 
