@@ -85,7 +85,9 @@ double weight_cost(const ConvProblem& p, size_t item, bool) {
   const Work w = work_of(p, item);
   const double lanes = kernels().vector_bytes / static_cast<double>(item);
   const double fill = static_cast<double>(p.in_plane()) / lanes * 2 + 80;
-  return w.pairs * w.vectors * (w.taps * 0.7 + 2) + w.planes * fill +
+  // Measured without groups: every pair of planes reads both again.
+  const double again = p.groups == 1 && p.cg() > 1 ? 1.7 : 1.0;
+  return w.pairs * w.vectors * (w.taps * 0.7 + 2) * again + w.planes * fill +
          static_cast<double>(p.k * p.cg()) * w.taps * 8;
 }
 

@@ -154,10 +154,13 @@ double cost(const ConvProblem& p, size_t item, bool) {
   const double width = static_cast<double>(p.taps() == 1 ? p.out_plane() : p.out[2]);
   const double pixels = static_cast<double>(p.n * p.out_plane());
   const double vectors = pixels * std::ceil(width / lanes) / width;
-  // A tile's loads, those of x across cache lines, against its products.
-  const double step = std::max(0.6 * r * k, 0.6 * (r + 2 * k)) / (r * k);
+  // A tile's loads, those of x across cache lines, against its products; and every block fetches
+  // and puts back all sums.
+  const double step = std::max(0.8 * r * k, 0.7 * (r + 2 * k)) / (r * k);
+  const double blocks = static_cast<double>(cut<float>(p).pixels.count());
+  const double sums = rows * cols * kernels().vector_bytes > 32 << 10 ? 4 : 2;
   return static_cast<double>(p.groups) *
-         (rows * cols * (vectors * step + 16) + pixels * cols / lanes * 0.5);
+         (rows * cols * (vectors * step + blocks * sums + 16) + pixels * cols / lanes * 0.5);
 }
 
 size_t workspace(const ConvProblem& p, size_t item, int threads, bool) {

@@ -16,14 +16,14 @@ double product_cost(double rows, double vectors, double pixels) {
   const double slow = filled * std::min(vectors, 4.0) < 8
                           ? 8 / (filled * std::min(vectors, 4.0))
                           : 1.0;  // too few sums to hide the latency
-  return rows * vectors * pixels * 0.6 * std::max(slow, 1 + 1.2 / filled);
+  return rows * vectors * pixels * 0.5 * std::max(slow, 1 + 1.2 / filled);
 }
 
 double positions_cost(const ConvProblem& p, double lanes) {
   const double pixels = static_cast<double>(p.n * p.out_plane());
   const double vectors = std::ceil(static_cast<double>(p.reduction()) / lanes);
   const double width = static_cast<double>(p.taps() == 1 ? p.out_plane() : p.out[2]);
-  const double turn = vectors * std::ceil(width / lanes) * lanes / width * pixels * 6;
+  const double turn = vectors * std::ceil(width / lanes) * lanes / width * pixels * 5;
   return product_cost(static_cast<double>(p.kg()), vectors, pixels) + turn;
 }
 
