@@ -251,7 +251,7 @@ struct BandSum {
   ptrdiff_t next_src, next_w, next_out, next_bias;  // from plane to plane; residual like out
 };
 
-// One tile of taps of the weight gradient of one plane:
+// One tile of taps of the weight gradient, for several planes:
 //   sums[(t * cols + s) * lanes + l] += sum over i, j (j = l mod lanes) of
 //       grad[i * grad_row + j] * src[(i + t) * src_row + col[s] + j]
 template <class T>
@@ -264,6 +264,7 @@ struct BandDots {
   const ptrdiff_t* col;
   int taps, cols;  // cols at most dot_cols(taps)
   T* sums;
+  ptrdiff_t planes, next_src, next_grad, next_sums;
 };
 
 // Rows of planes, moved into a strip and out again. There a row is split by column phase: column c
@@ -284,8 +285,8 @@ struct DepthwiseKernels {
   void (*sum)(const BandSum<T>& g);
   int (*dot_cols)(int taps);
   void (*dot)(const BandDots<T>& g);
-  // Sums of lanes: out[i * out_step] = the sum of in[i * lanes .. (i + 1) * lanes).
-  void (*lane_sums)(const T* in, ptrdiff_t count, T* out, ptrdiff_t out_step);
+  // Sums of lanes: out[i * out_row + j] = the sum of the lanes of the vector i * cols + j of in.
+  void (*lane_sums)(const T* in, ptrdiff_t rows, ptrdiff_t cols, T* out, ptrdiff_t out_row);
   // Into the strip. May write zeros up to a vector past the end of a row or phase.
   void (*fill)(const RowMove<T>& m);
   // Out of a strip whose rows begin at column 0.

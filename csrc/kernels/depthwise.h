@@ -94,67 +94,69 @@ FC_INLINE void end_tile(Vec<T> (&acc)[R][V], const BandSum<T>& g, T* out, const 
   }
 }
 
-// R rows of a plane, from column j on, as many tiles of V vectors as fit; gives the next column.
+// R rows of every plane, from column j on, as many tiles of V vectors as fit; gives the next
+// column.
 template <class T, int R, int V, int K>
-__attribute__((noinline)) ptrdiff_t sum_tiles(const BandSum<T>& g, ptrdiff_t plane, ptrdiff_t row,
-                                              ptrdiff_t j) {
+__attribute__((noinline)) ptrdiff_t sum_tiles(const BandSum<T>& g, ptrdiff_t row,
+                                              const ptrdiff_t from) {
   constexpr int L = kLanes<T>;
-  const T bias = g.bias ? g.bias[plane * g.next_bias] : T(0);
-  const T* src = g.src + plane * g.next_src + row * g.src_row;
-  const T* w = g.w + plane * g.next_w;
-  T* out = g.out + plane * g.next_out + row * g.out_row;
-  const T* residual = g.residual ? g.residual + plane * g.next_out + row * g.residual_row : nullptr;
+  const T* src = g.src + row * g.src_row;
+  const T* w = g.w;
+  T* out = g.out + row * g.out_row;
+  const T* bias = g.bias;
+  const T* residual = g.residual ? g.residual + row * g.residual_row : nullptr;
   const ptrdiff_t last = g.row_hi - row * g.row_step;
   const ptrdiff_t first = g.row_lo - (row + R + K - 2) * g.row_step;
-  for (; j + (V - 1) * L < g.width; j += V * L) {
-    Vec<T> acc[R][V];
-    begin_tile<T, R, V>(acc, afresh(g), out + j, bias, g.width - j);
-    for (ptrdiff_t b = 0; b < g.bands_count; ++b) {
-      const TapBand& band = g.bands[b];
-      if (band.row < first || band.row >= last) continue;
-      add_band<T, R, V, K>(acc, g, src + j + band.src, w + band.w);
+  ptrdiff_t j = from;
+  for (ptrdiff_t plane = 0; plane < g.planes; ++plane) {
+    for (j = from; j + (V - 1) * L < g.width; j += V * L) {
+      Vec<T> acc[R][V];
+      begin_tile<T, R, V>(acc, afresh(g), out + j, bias ? *bias : T(0), g.width - j);
+      for (ptrdiff_t b = 0; b < g.bands_count; ++b) {
+        const TapBand& band = g.bands[b];
+        if (band.row < first || band.row >= last) continue;
+        add_band<T, R, V, K>(acc, g, src + j + band.src, w + band.w);
+      }
+      end_tile<T, R, V>(acc, afresh(g), out + j, residual ? residual + j : nullptr, g.width - j);
     }
-    end_tile<T, R, V>(acc, afresh(g), out + j, residual ? residual + j : nullptr, g.width - j);
+    src += g.next_src;
+    w += g.next_w;
+    out += g.next_out;
+    if (residual) residual += g.next_out;
+    if (bias) bias += g.next_bias;
   }
   return j;
 }
 
 template <class T, int R, int V, int K>
-FC_INLINE void sum_rows(const BandSum<T>& g, ptrdiff_t plane, ptrdiff_t row) {
-  const ptrdiff_t j = sum_tiles<T, R, V, K>(g, plane, row, 0);
-  if (j < g.width) sum_tiles<T, R, 1, K>(g, plane, row, j);
+FC_INLINE ptrdiff_t sum_rows(const BandSum<T>& g, ptrdiff_t row) {
+  const ptrdiff_t j = g.width > (V - 1) * kLanes<T> ? sum_tiles<T, R, V, K>(g, row, 0) : 0;
+  if (j < g.width) sum_tiles<T, R, 1, K>(g, row, j);
+  return row + R;
 }
 
 template <class T, int K>
 void sum_planes(const BandSum<T>& g) {
   // Planes of a multiple of 7 rows are common.
   const bool sevens = g.rows % 7 == 0;
-  for (ptrdiff_t plane = 0; plane < g.planes; ++plane) {
-    ptrdiff_t row = 0;
-    while (row < g.rows) {
-      const ptrdiff_t left = g.rows - row;
-      if constexpr (kManyRegisters) {
-        if (left >= 8 && !sevens) {
-          sum_rows<T, 8, 2, K>(g, plane, row);
-          row += 8;
-          continue;
-        }
-        if (left >= 7) {
-          sum_rows<T, 7, 2, K>(g, plane, row);
-          row += 7;
-          continue;
-        }
+  for (ptrdiff_t row = 0; row < g.rows;) {
+    const ptrdiff_t left = g.rows - row;
+    if constexpr (kManyRegisters) {
+      if (left >= 8 && !sevens) {
+        row = sum_rows<T, 8, 2, K>(g, row);
+        continue;
       }
-      if (left >= 4) {
-        sum_rows<T, 4, kManyRegisters ? 3 : 2, K>(g, plane, row);
-        row += 4;
-      } else if (left >= 2) {
-        sum_rows<T, 2, 4, K>(g, plane, row);
-        row += 2;
-      } else {
-        sum_rows<T, 1, kManyRegisters ? 8 : 6, K>(g, plane, row);
-        row += 1;
+      if (left >= 7) {
+        row = sum_rows<T, 7, 2, K>(g, row);
+        continue;
       }
+    }
+    if (left >= 4) {
+      row = sum_rows<T, 4, kManyRegisters ? 3 : 2, K>(g, row);
+    } else if (left >= 2) {
+      row = sum_rows<T, 2, 4, K>(g, row);
+    } else {
+      row = sum_rows<T, 1, kManyRegisters ? 8 : 6, K>(g, row);
     }
   }
 }

@@ -60,20 +60,25 @@ FC_INLINE void dot_column(Vec<T> (&acc)[K][C], const BandDots<T>& g, ptrdiff_t j
 }
 
 template <class T, int K, int C>
-__attribute__((noinline)) void dot_tile(const BandDots<T>& g) {
+__attribute__((noinline)) void dot_tile(BandDots<T> g) {
   constexpr int L = kLanes<T>;
-  Vec<T> acc[K][C];
-  FC_UNROLL for (int k = 0; k < K; ++k) {
-    FC_UNROLL for (int s = 0; s < C; ++s) acc[k][s] = Vec<T>{};
-  }
-  ptrdiff_t j = 0;
-  for (; j + L <= g.width; j += L) dot_column<T, K, C, true>(acc, g, j, L);
-  if (j < g.width) dot_column<T, K, C, false>(acc, g, j, static_cast<int>(g.width - j));
-  FC_UNROLL for (int k = 0; k < K; ++k) {
-    FC_UNROLL for (int s = 0; s < C; ++s) {
-      T* to = g.sums + (k * C + s) * L;
-      store(to, load(to) + acc[k][s]);
+  for (ptrdiff_t plane = 0; plane < g.planes; ++plane) {
+    Vec<T> acc[K][C];
+    FC_UNROLL for (int k = 0; k < K; ++k) {
+      FC_UNROLL for (int s = 0; s < C; ++s) acc[k][s] = Vec<T>{};
     }
+    ptrdiff_t j = 0;
+    for (; j + L <= g.width; j += L) dot_column<T, K, C, true>(acc, g, j, L);
+    if (j < g.width) dot_column<T, K, C, false>(acc, g, j, static_cast<int>(g.width - j));
+    FC_UNROLL for (int k = 0; k < K; ++k) {
+      FC_UNROLL for (int s = 0; s < C; ++s) {
+        T* to = g.sums + (k * C + s) * L;
+        store(to, load(to) + acc[k][s]);
+      }
+    }
+    g.src += g.next_src;
+    g.grad += g.next_grad;
+    g.sums += g.next_sums;
   }
 }
 
@@ -118,9 +123,10 @@ FC_INLINE T sum_lanes(const T* x) {
 }
 
 template <class T>
-void lane_sums(const T* in, ptrdiff_t count, T* out, ptrdiff_t out_step) {
-  constexpr int L = kLanes<T>;
-  for (ptrdiff_t i = 0; i < count; ++i, in += L) out[i * out_step] = sum_lanes<T>(in);
+void lane_sums(const T* in, ptrdiff_t rows, ptrdiff_t cols, T* out, ptrdiff_t out_row) {
+  for (ptrdiff_t i = 0; i < rows; ++i, out += out_row) {
+    for (ptrdiff_t j = 0; j < cols; ++j, in += kLanes<T>) out[j] = sum_lanes<T>(in);
+  }
 }
 
 }  // namespace

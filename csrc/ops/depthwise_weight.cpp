@@ -77,10 +77,10 @@ void each_tile(int64_t cols, int most, const Use& use) {
   for (int64_t i = 0; i < tiles; ++i) use(cols * i / tiles, cols * (i + 1) / tiles);
 }
 
-// One block of one pair of planes: every tap of the band.
+// One block of a pair of planes of each of several groups: every tap of the band.
 template <class T>
 void dot_band(const RowPlan& t, const Item& item, const int64_t (&lo)[3], const int64_t (&hi)[3],
-              const T* strip, const T* grad, T* sums) {
+              const T* strip, const T* grad, T* sums, int64_t planes, int64_t next_sums) {
   const auto& kernel = of_type<T>(*kernels().depthwise);
   const RowPhase& f = t.phases[0];
   const int64_t rows = hi[1] - lo[1];
@@ -89,6 +89,10 @@ void dot_band(const RowPlan& t, const Item& item, const int64_t (&lo)[3], const 
   g.grad_row = f.spread * t.out[2];
   g.width = hi[2] - lo[2];
   g.taps = item.taps;
+  g.planes = planes;
+  g.next_src = t.sources * t.plane;
+  g.next_grad = t.results * t.out[0] * t.out[1] * t.out[2];
+  g.next_sums = next_sums;
   for (int64_t z = lo[0]; z < hi[0]; ++z) {
     const int64_t zi = (z - lo[0]) * t.step[0];
     for (int64_t i = 0; i < std::min(f.spread, rows); ++i) {
@@ -114,10 +118,7 @@ void finish_band(const RowPlan& t, const Item& item, const T* sums, T* dw) {
   each_tile(static_cast<int64_t>(f.wcol.size()), kernel.dot_cols(item.taps),
             [&](int64_t c0, int64_t c1) {
               const T* tile = sums + c0 * item.taps * kernel.lanes;
-              for (int i = 0; i < item.taps; ++i) {
-                kernel.lane_sums(tile + i * (c1 - c0) * kernel.lanes, c1 - c0,
-                                 dw + item.band.w + i * f.w_row + c0, 1);
-              }
+              kernel.lane_sums(tile, item.taps, c1 - c0, dw + item.band.w + c0, f.w_row);
             });
 }
 
@@ -154,13 +155,10 @@ void band_weight(const ConvCall<T>& call) {
           }
           if (blocks > 1) std::memset(base, 0, w.strip);
           fill_strip(t, lo, call.input + unit * t.sources * src_plane, count, strip);
-          for (int64_t u = 0; u < count; ++u) {
-            const T* grad = call.grad + (unit + u) * t.results * grad_plane;
-            for (int64_t i = first; i < last; ++i) {
-              dot_band(t, w.band[i % w.bands()], lo, hi, strip + u * t.sources * t.plane,
-                       grad + i / w.bands() * grad_plane,
-                       sums + u * unit_sums + (i - first) * item_sums);
-            }
+          const T* grad = call.grad + unit * t.results * grad_plane;
+          for (int64_t i = first; i < last; ++i) {
+            dot_band(t, w.band[i % w.bands()], lo, hi, strip, grad + i / w.bands() * grad_plane,
+                     sums + (i - first) * item_sums, count, unit_sums);
           }
         }
       }

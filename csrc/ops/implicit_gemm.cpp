@@ -187,7 +187,10 @@ double forward_cost(const ConvProblem& p, size_t item, bool packed) {
   const double depth = static_cast<double>(p.reduction());
   const double filled = rows * std::ceil(q / lanes);  // vectors when every row starts one
   const double dense = std::ceil(rows * q / lanes);
-  const double strip = static_cast<double>(p.cg() * p.in_plane()) / lanes * 2;
+  // Every row of the strip is a call.
+  const double strip_rows = static_cast<double>(p.in[0] * p.in[1] * p.stride[2]);
+  const double strip = static_cast<double>(p.cg()) *
+                       (static_cast<double>(p.in_plane()) / lanes * 2 + strip_rows * 40);
   const double per_group =
       packed
           ? product_cost(static_cast<double>(p.kg()), depth, dense) + depth * dense * 1.6 + strip
