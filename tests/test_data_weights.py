@@ -277,3 +277,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         interrupted()
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_save_and_load_as_pytorch_code_calls_them(tmp_path: Path) -> None:
+    import fastconv
+    from fastconv.models import simple_cnn
+
+    model, again = simple_cnn(), simple_cnn()
+    path = tmp_path / "net.safetensors"
+    fastconv.save(model.state_dict(), path)
+    again.load_state_dict(fastconv.load(path, map_location="cpu", weights_only=True))
+    same(
+        {name: np.asarray(value.data) for name, value in model.state_dict().items()},
+        {name: np.asarray(value.data) for name, value in again.state_dict().items()},
+    )
+    with pytest.raises(TypeError, match="state dictionary"):
+        fastconv.save(model, path)
+    with pytest.raises(ValueError, match="suffix"):
+        fastconv.save(model.state_dict(), tmp_path / "net.pth")

@@ -10,6 +10,7 @@ import pytest
 
 import fastconv
 
+pytestmark = pytest.mark.timeout(900)  # seconds each, but on a busy machine minutes
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -39,7 +40,7 @@ def test_the_operator_slides_multiplies_and_sums() -> None:
 
 
 def test_geometry_matters() -> None:
-    results = importlib.import_module("geometry").compare(epochs=8)
+    results = importlib.import_module("geometry").compare(epochs=6)
     (many, perceptron), (few, cnn) = results["perceptron"], results["SimpleCNN"]
     assert few * 19 < many
     assert cnn > perceptron + 0.15

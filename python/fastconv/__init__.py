@@ -50,10 +50,12 @@ _LAZY = ("cli", "data", "image", "models", "serialization", "utils")
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("load", "save"):
+        return getattr(importlib.import_module(f"{__name__}.serialization"), name)
     if name in _LAZY:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    return sorted([*globals(), *_LAZY, "load", "save"])

@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from . import npz, pth, safetensors
 from .limits import fail
 
-__all__ = ["describe_weights", "load_metadata", "load_weights", "save_weights"]
+__all__ = [
+    "describe_weights",
+    "load",
+    "load_metadata",
+    "load_weights",
+    "save",
+    "save_weights",
+]
 
 _READABLE = (".safetensors", ".npz", ".pth", ".pt")
 _WRITABLE = (".safetensors", ".npz")
@@ -115,3 +122,31 @@ def save_weights(
     else:
         text = None if metadata is None else json.dumps(dict(metadata)).encode()
         npz.write(path, arrays, text)
+
+
+def save(obj: Mapping[str, Any], f: str | os.PathLike[str]) -> None:
+    """As ``torch.save`` for a state dictionary, into a ``.safetensors`` or ``.npz`` file.
+
+    Raises
+    ------
+    TypeError
+        If ``obj`` is no dictionary of tensors or arrays.
+    ValueError
+        If the suffix is another: pickles (``.pth``) are read here, never written.
+    """
+    if not isinstance(obj, Mapping):
+        raise TypeError(f"save: expected a state dictionary, got {type(obj).__name__}")
+    save_weights(f, obj)
+
+
+def load(
+    f: str | os.PathLike[str], map_location: Any = None, *, weights_only: bool = True
+) -> dict[str, Any]:
+    """As ``torch.load`` for a state dictionary: tensors by name; see `load_weights` for files.
+
+    ``map_location`` and ``weights_only`` are accepted for PyTorch's sake; there is one device, and
+    nothing but weights is ever read.
+    """
+    from ..tensor import Tensor
+
+    return {name: Tensor(array) for name, array in load_weights(f).items()}
