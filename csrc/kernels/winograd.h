@@ -230,6 +230,12 @@ FC_INLINE void turn(const T* from, ptrdiff_t pitch, int rows, int cols, T* to) {
   FC_UNROLL for (int l = 0; l < L; ++l) store(to + l * L, v[l]);
 }
 
+template <class T>
+FC_INLINE void fetch(const T* p, int count) {
+  const char* at = reinterpret_cast<const char*>(p);
+  for (int i = 0; i < count * static_cast<int>(sizeof(T)); i += 64) __builtin_prefetch(at + i);
+}
+
 template <class T, class S, class Tf>
 void filters_in(const WinogradFilter<T>& g) {
   constexpr int L = kLanes<T>;
@@ -240,13 +246,11 @@ void filters_in(const WinogradFilter<T>& g) {
     const int cols = along ? 9 * filters : 9;
     for (int f = 0; f < (along ? 1 : filters); ++f) {
       const T* from = g.w + (k + f) * g.depth;
-      if (along && k + L < g.count) {  // the block after this one comes from memory
-        for (int l = 0; l < g.lanes; ++l) {
-          const char* p = reinterpret_cast<const char*>(from + l * g.lane + 9 * L);
-          for (int at = 0; at < 9 * L * static_cast<int>(sizeof(T)); at += 64) {
-            __builtin_prefetch(p + at);
-          }
-        }
+      // Filters come from memory: fetch those wanted some hundred cycles from now.
+      if (along) {
+        for (int l = 0; l < g.lanes; ++l) fetch(from + l * g.lane + 9 * L, 9 * L);
+      } else {
+        fetch(from + 8 * g.depth, 9 * L);
       }
       for (int j = 0; j < cols; j += L) {
         turn(from + j, g.lane, g.lanes, cols - j < L ? cols - j : L, taps + (f * 9 + j) * L);

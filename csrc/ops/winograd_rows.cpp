@@ -100,9 +100,10 @@ double cost(const ConvProblem& p, size_t item, bool prepared) {
   const double input = in_vectors * tiles * points * (2 + 2.5 * waste);
   const double output = out_vectors * tiles * points * 4.5;
   const double filters = prepared ? 0 : channels * out_vectors * points * (M == 4 ? 8 : 6);
-  // Few tiles: fetching the filters, not the arithmetic, takes the time.
-  const double product =
-      points * channels * out_vectors * std::max(tiles * 0.56, prepared ? 8.0 : 2.0);
+  // Few tiles: fetching the filters, not the arithmetic, takes the time. Few channels: storing
+  // does.
+  const double sums = channels * std::max(tiles * 0.54, prepared ? 8.0 : 2.0) + tiles * 2.5;
+  const double product = points * out_vectors * sums;
   return static_cast<double>(p.groups) * (input + output + filters + product) + 2000;
 }
 

@@ -219,9 +219,9 @@ double cost(const ConvProblem& p, size_t item, bool) {
   const double cg = static_cast<double>(p.cg());
   const double c_vectors = std::ceil(cg / lanes);
   const double k_vectors = std::ceil(static_cast<double>(p.kg()) / lanes);
-  const double product = points * cg * k_vectors * (tiles * 0.62 + 4);
-  return static_cast<double>(p.groups) * ((c_vectors + k_vectors) * tiles * points * 6 + product +
-                                          cg * k_vectors * points * 4) +
+  const double product = points * cg * k_vectors * (tiles * 0.62 + 2);
+  return static_cast<double>(p.groups) * ((c_vectors + k_vectors) * tiles * points * 7.5 + product +
+                                          cg * k_vectors * points * 2.5) +
          4000;
 }
 
