@@ -266,3 +266,33 @@ def test_a_folder_that_is_not_writable(tmp_path: Path, capsys: pytest.CaptureFix
     tmp_path.chmod(0o500)
     assert main(["train", "--output", str(tmp_path)]) == 2
     assert "not writable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("data", ["mnist", "cifar10"])
+def test_downloaded_data_sets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fastconv.data.download as download
+    from test_data_readers import cifar_records, write_cifar_archive, write_mnist
+
+    def offline(*args: object, **kwargs: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(download.urllib.request, "urlopen", offline)
+    root, out = tmp_path / "data", tmp_path / "run"
+    command = ["train", "--data", data, "--root", str(root), "--output", str(out), *QUICK]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "no network" in error
+    assert f"into {root}" in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+    if data == "mnist":
+        (root / "MNIST" / "raw").rmdir()
+        (root / "MNIST").rmdir()
+        write_mnist(root, count=40)
+    else:
+        write_cifar_archive(root / "cifar-10-binary.tar.gz", cifar_records(40)[0])
+    assert main([*command, "--augment"]) == 0
+    assert names(out) == WRITTEN
+    assert load_metadata(out / "weights.safetensors")["data"] == data

@@ -249,6 +249,28 @@ def test_every_cut_of_every_format_is_refused(tmp_path: Path) -> None:
                 load_weights(path)
 
 
+def test_random_damage_is_refused_or_harmless(tmp_path: Path) -> None:
+    """Nothing but ValueError comes of a damaged file, whatever zipfile thinks of it."""
+    save_weights(tmp_path / "a.safetensors", STATE, {"m": "x"})
+    save_weights(tmp_path / "a.npz", STATE, {"m": "x"})
+    np.savez_compressed(tmp_path / "b.npz", **STATE)
+    wholes = [(path.suffix, path.read_bytes()) for path in tmp_path.iterdir()]
+    rng = np.random.default_rng(0)
+    for i in range(600):
+        suffix, whole = wholes[i % len(wholes)]
+        damaged = bytearray(whole)
+        for _ in range(int(rng.choice([1, 2, 8]))):
+            at, length = int(rng.integers(len(damaged))), int(rng.integers(1, 9))
+            replacement = rng.bytes(length) if rng.random() < 0.7 else b""
+            damaged[at : at + length] = replacement
+        path = tmp_path / f"z{suffix}"
+        path.write_bytes(damaged)
+        try:
+            load_weights(path)
+        except ValueError as error:
+            assert "load_weights: " in str(error)  # noqa: PT017
+
+
 def test_other_suffixes_and_types(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="suffix"):
         load_weights(tmp_path / "a.pkl")

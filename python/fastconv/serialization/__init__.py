@@ -7,9 +7,14 @@ at all.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Mapping
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +44,28 @@ def _suffix(name: str, path: str | os.PathLike[str], known: tuple[str, ...]) -> 
     return path
 
 
+# What the standard library raises for a damaged archive, in one version of Python or another.
+_DAMAGE = (
+    ValueError, KeyError, IndexError, TypeError, OverflowError, EOFError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a file's content becomes one kind of error, which names the file."""
+    try:
+        yield
+    except _DAMAGE as error:
+        if str(error).startswith("load_weights: "):
+            raise
+        raise fail(path, f"damaged ({type(error).__name__}: {error})") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # that is a seek to where no file can be
+            raise
+        raise fail(path, "damaged (an offset is out of range)") from None
+
+
 def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """Read a file of weights into arrays by name.
 
@@ -60,11 +87,12 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         If it cannot be opened.
     """
     path = _suffix("load_weights", path, _READABLE)
-    if path.suffix == ".safetensors":
-        return safetensors.read(path)[0]
-    if path.suffix == ".npz":
-        return npz.read(path)
-    return pth.read(path)
+    with _reading(path):
+        if path.suffix == ".safetensors":
+            return safetensors.read(path)[0]
+        if path.suffix == ".npz":
+            return npz.read(path)
+        return pth.read(path)
 
 
 def describe_weights(path: str | os.PathLike[str]) -> dict[str, tuple[str, list[int]]]:
@@ -73,24 +101,24 @@ def describe_weights(path: str | os.PathLike[str]) -> dict[str, tuple[str, list[
     Raises what `load_weights` raises.
     """
     path = _suffix("describe_weights", path, _READABLE)
-    if path.suffix == ".safetensors":
-        return safetensors.read_header(path)[0]
-    if path.suffix == ".npz":
-        return npz.read_header(path)
-    return {name: (str(a.dtype), list(a.shape)) for name, a in pth.read(path).items()}
+    with _reading(path):
+        if path.suffix == ".safetensors":
+            return safetensors.read_header(path)[0]
+        if path.suffix == ".npz":
+            return npz.read_header(path)
+        return {name: (str(a.dtype), list(a.shape)) for name, a in pth.read(path).items()}
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """The metadata that `save_weights` stored in a ``.safetensors`` or ``.npz`` file."""
     path = _suffix("load_metadata", path, _READABLE)
     if path.suffix == ".safetensors":
-        return safetensors.read_header(path)[1]
+        with _reading(path):
+            return safetensors.read_header(path)[1]
     if path.suffix != ".npz":
         return {}
-    try:
+    with _reading(path):
         metadata = json.loads(npz.read_metadata(path))
-    except ValueError as error:
-        raise fail(path, f"unreadable metadata ({error})") from None
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise fail(path, "metadata must map names to strings")
     return metadata
