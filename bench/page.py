@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from typing import Any
 
 import report
 from peak import peak_flops, processor
 from report import Row
 
 
-def machine() -> dict[str, object]:
+def machine() -> dict[str, Any]:
     """What the numbers were measured on."""
     versions = {}
     for name in ("fastconv", "numpy", "torch", "onnxruntime", "openvino"):
@@ -24,10 +25,10 @@ def machine() -> dict[str, object]:
     }  # fmt: skip
 
 
-def markdown(about: dict[str, object], rows: list[Row]) -> str:
+def markdown(about: dict[str, Any], rows: list[Row]) -> str:
     """The report as it stands in RESULTS.md."""
-    peak = float(about["peak"])  # type: ignore[arg-type]
-    versions = ", ".join(f"{n} {v}" for n, v in about["versions"].items())  # type: ignore[attr-defined]
+    peak = about["peak"]
+    versions = ", ".join(f"{n} {v}" for n, v in about["versions"].items())
     parts = [
         "# Results\n",
         "fastconv beside its peers: NumPy arrays in, NumPy arrays out, interleaved in one process, "

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -203,7 +204,7 @@ def _pairs(
     return found
 
 
-def load(path: Path) -> tuple[dict[str, object], list[Row]]:
+def load(path: Path) -> tuple[dict[str, Any], list[Row]]:
     """The machine and the rows kept in a JSON file; nothing where there is no file."""
     if not path.exists():
         return {}, []
@@ -211,9 +212,14 @@ def load(path: Path) -> tuple[dict[str, object], list[Row]]:
     return content["machine"], [Row(**row) for row in content["rows"]]
 
 
-def save(path: Path, machine: dict[str, object], rows: Sequence[Row]) -> list[Row]:
-    """Add rows to a JSON file, replacing those of the same layer; return all of them."""
-    merged = {row.key: row for row in load(path)[1]}
+def save(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> list[Row]:
+    """Add rows to a JSON file, replacing those of the same layer; return all of them.
+
+    The peak is the highest that any run measured: a busy machine shows less, never more.
+    """
+    before, kept = load(path)
+    machine = machine | {"peak": max(before.get("peak", 0), machine["peak"])}
+    merged = {row.key: row for row in kept}
     merged.update({row.key: row for row in rows})
     content = {"machine": machine, "rows": [asdict(row) for row in merged.values()]}
     path.write_text(json.dumps(content, indent=1) + "\n")
