@@ -45,6 +45,9 @@ struct GemmBlock {
   ptrdiff_t residual_row;
   bool clamped;  // the result is clamped to [lo, hi]; NaN passes
   T lo, hi;
+  // The last lane is alone in its vector: where A's rows are contiguous along the depth it is
+  // summed as a dot product, instead of a vector of which one lane counts.
+  bool lone_lane;
 };
 
 // Sums of products along rows of pixels, for few outputs: C(i, j) += sum over segments s and x <

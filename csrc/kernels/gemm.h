@@ -185,13 +185,68 @@ FC_INLINE void row_group(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows) {
   if (end < g.lanes) pick_tiles<T, 1, kTileRows>(rows)(g, row, end, g.lanes);
 }
 
+// The depth of a dot product that keeps its lane of B on the stack.
+constexpr ptrdiff_t kLoneDepth = 512;
+
+// Rows [row, row + R) of lane j: dot products of A's rows, contiguous, with `lane`.
+template <class T, int R>
+FC_INLINE void lone_rows(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j, const T* lane) {
+  constexpr int L = kLanes<T>;
+  const T* a = g.a + row * g.a_row + g.a_off[0];
+  Vec<T> acc[R];
+  FC_UNROLL for (int i = 0; i < R; ++i) acc[i] = Vec<T>{};
+  ptrdiff_t k = 0;
+  for (; k + L <= g.depth; k += L) {
+    const Vec<T> b = load(lane + k);
+    FC_UNROLL for (int i = 0; i < R; ++i) acc[i] = fma(load(a + i * g.a_row + k), b, acc[i]);
+  }
+  if (k < g.depth) {
+    const int part = static_cast<int>(g.depth - k);
+    const Vec<T> b = load_part(lane + k, part);
+    FC_UNROLL for (int i = 0; i < R; ++i) {
+      acc[i] = fma(load_part(a + i * g.a_row + k, part), b, acc[i]);
+    }
+  }
+  for (int i = 0; i < R; ++i) {
+    T v = g.bias_row ? g.bias_row[row + i] : T(0);
+    for (int l = 0; l < L; ++l) v += acc[i][l];
+    T* c = g.c + (row + i) * g.c_row + j;
+    if (g.accumulate) v += *c;
+    if (g.bias_lane) v += g.bias_lane[j];
+    if (g.residual) v += g.residual[(row + i) * g.residual_row + j];
+    if (g.clamped) {
+      v = v < g.lo ? g.lo : v;
+      v = v > g.hi ? g.hi : v;
+    }
+    *c = v;
+  }
+}
+
+template <class T>
+void lone_group(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t j, const T* lane) {
+  ptrdiff_t i = 0;
+  for (; i + 4 <= rows; i += 4) lone_rows<T, 4>(g, row + i, j, lane);
+  for (; i < rows; ++i) lone_rows<T, 1>(g, row + i, j, lane);
+}
+
 // Rows are split evenly, so that no group is much smaller than the tile.
 template <class T>
-void gemm_block(const GemmBlock<T>& g) {
+void gemm_block(const GemmBlock<T>& given) {
+  constexpr int NR = kTileLanes<T>;
+  GemmBlock<T> g = given;
+  const bool lone = g.lone_lane && g.depth > 0 && g.depth <= kLoneDepth &&
+                    g.a_off[g.depth - 1] - g.a_off[0] == g.depth - 1;
+  T lane[kLoneDepth];
+  if (lone) {
+    const ptrdiff_t j = --g.lanes;
+    const T* b = g.b + j / NR * g.b_panel + j % NR;
+    for (ptrdiff_t k = 0; k < g.depth; ++k) lane[k] = b[g.b_off[k]];
+  }
   const ptrdiff_t groups = (g.rows + kTileRows - 1) / kTileRows;
   for (ptrdiff_t i = 0; i < groups; ++i) {
     const ptrdiff_t r0 = g.rows * i / groups, r1 = g.rows * (i + 1) / groups;
     row_group(g, r0, r1 - r0);
+    if (lone) lone_group(g, r0, r1 - r0, g.lanes, lane);
   }
 }
 

@@ -89,6 +89,7 @@ class Run {
     const ptrdiff_t lanes = c_.mode == Lanes::flat ? g.lanes * b.extent(0) : g.lanes;
     g.c_row = !c_.temp ? t_.dst_row : c_.merged ? lanes : c_.slots * lanes;
     g.residual_row = t_.dst_row;
+    g.lone_lane = c_.lone_lane;
     g.lo = t_.lo;
     g.hi = t_.hi;
     for (int64_t chunk = 0; chunk < c_.chunks; ++chunk) {

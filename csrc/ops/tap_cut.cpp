@@ -75,6 +75,9 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
     const int64_t row_bytes = t.rows * c.slots * item;
     most_pixels = std::max(2 * nr, std::min(most_pixels, budget / 2 / row_bytes / nr * nr));
   }
+  // Only where every number of threads takes the image whole, so that sums do not depend on it.
+  c.lone_lane = t.packed && t.phases() == 1 && t.images == 1 && plane > lanes &&
+                plane % lanes == 1 && plane <= std::min(4 * nr, most_pixels);
   // Enough blocks for the threads, as long as they are not too small to amortise the weights.
   if (threads > 1) {
     const int64_t want = ceil_div(3 * threads, images * t.groups);
