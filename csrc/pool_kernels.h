@@ -73,6 +73,9 @@ struct PoolStack {
   Position<T> base;
   const Position<T>* first;
   Position<T> first_row, first_row_step;
+  // Without src_at: every row is channels of one element, whose position in row 0 is tap_at[k] and
+  // grows by first_row_step.
+  const Position<T>* tap_at;
 };
 
 // Where no element meets two windows (they start at multiples of their stride without padding and
@@ -114,6 +117,7 @@ struct PoolKernels {
   void (*max_rows_at)(const PoolRows<T>& g);
   void (*max_stack)(const PoolStack<T>& g);
   void (*max_stack_at)(const PoolStack<T>& g);
+  void (*max_stack_taps)(const PoolStack<T>& g);
   void (*sum_stack)(const PoolStack<T>& g);
   void (*average_stack)(const PoolStack<T>& g);
   // y[i] = the reduction of x[i * len .. (i + 1) * len), for i < runs.

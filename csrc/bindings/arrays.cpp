@@ -118,6 +118,15 @@ Ref new_channels_last(const Shape& shape, int rank, int type) {
   return Ref(PyArray_Transpose(a.array(), &permutation));
 }
 
+Ref dense_channels_last(PyArrayObject* a, int rank) {
+  if (channels_last(a, rank) && PyArray_ISALIGNED(a)) {
+    return Ref::borrow(reinterpret_cast<PyObject*>(a));
+  }
+  Ref copy = new_channels_last(shape_of(a), rank, PyArray_TYPE(a));
+  if (PyArray_CopyInto(copy.array(), a) < 0) throw python_error{};
+  return copy;
+}
+
 bool may_overlap(PyArrayObject* a, PyArrayObject* b) {
   const auto range = [](PyArrayObject* x, char** lo, char** hi) {
     *lo = *hi = PyArray_BYTES(x);

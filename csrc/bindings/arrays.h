@@ -103,6 +103,9 @@ Ref dense(PyArrayObject* a);
 // not C order at the same time. Unbatched arrays (rank + 1 axes) too.
 bool channels_last(PyArrayObject* a, int rank);
 
+// The array itself where its memory is channels-last and aligned, else a copy that is.
+Ref dense_channels_last(PyArrayObject* a, int rank);
+
 // A new C-contiguous array; large ones live in recycled memory.
 Ref new_array(const Shape& shape, int type);
 

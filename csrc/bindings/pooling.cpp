@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "../ops/parallel.h"
+#include "../ops/pool_last.h"
 #include "arrays.h"
 #include "module.h"
 
@@ -77,6 +78,11 @@ void typed(int type, const Body& body) {
   }
 }
 
+// Whether a call runs on channels-last memory from end to end.
+bool stays_last(const PoolProblem& p, PyArrayObject* input, PyObject* out) {
+  return out == Py_None && channels_last(input, p.rank) && fits_channels_last(p);
+}
+
 // max_pool(rank, input, kernel, stride, padding, dilation, ceil_mode, return_indices, out)
 //   -> output or (output, indices)
 PyObject* max_pool(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
@@ -92,6 +98,16 @@ PyObject* max_pool(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     const PoolProblem p = make_pool_problem(a);
     const Shape shape = p.output_shape();
     const int type = PyArray_TYPE(input);
+    if (stays_last(p, input, args[8])) {
+      const Ref x = dense_channels_last(input, p.rank);
+      Ref y = new_channels_last(shape, p.rank, type), index;
+      if (want_indices) index = new_channels_last(shape, p.rank, NPY_INT64);
+      typed(type, [&](auto zero) {
+        using T = decltype(zero);
+        max_pool_last<T>(p, data<T>(x), data<T>(y), data<int64_t>(index), threads_for(p));
+      });
+      return want_indices ? Ref(PyTuple_Pack(2, y.get(), index.get())).release() : y.release();
+    }
     const bool last = channels_last(input, p.rank);
     Result result(a.name, args[8], shape, type, last, p.rank, {input});
     Ref indices;
@@ -140,14 +156,28 @@ PyObject* max_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
     check_shape(a.name, "grad_output", grad, p.output_shape());
     check_shape(a.name, "indices", indices, p.output_shape());
     const int type = PyArray_TYPE(grad);
-    Result result(a.name, Py_None, p.input_shape(), type, channels_last(input, p.rank), p.rank, {});
-    const Ref dy = dense(grad), index = dense(indices);
     bool valid = true;
-    typed(type, [&](auto zero) {
-      using T = decltype(zero);
-      valid = fastconv::max_pool_backward<T>(p, data<T>(dy), data<int64_t>(index),
-                                             static_cast<T*>(result.data()), threads_for(p));
-    });
+    Ref dx;
+    const bool last = stays_last(p, input, Py_None);
+    const Ref dy = last ? dense_channels_last(grad, p.rank) : dense(grad);
+    const Ref index = last ? dense_channels_last(indices, p.rank) : dense(indices);
+    if (last) {
+      dx = new_channels_last(p.input_shape(), p.rank, type);
+      typed(type, [&](auto zero) {
+        using T = decltype(zero);
+        valid = max_pool_backward_last<T>(p, data<T>(dy), data<int64_t>(index), data<T>(dx),
+                                          threads_for(p));
+      });
+    } else {
+      Result result(a.name, Py_None, p.input_shape(), type, channels_last(input, p.rank), p.rank,
+                    {});
+      typed(type, [&](auto zero) {
+        using T = decltype(zero);
+        valid = fastconv::max_pool_backward<T>(p, data<T>(dy), data<int64_t>(index),
+                                               static_cast<T*>(result.data()), threads_for(p));
+      });
+      dx = Ref(result.finish());
+    }
     if (!valid) {
       const int64_t* at = data<int64_t>(index);
       const int64_t* end = at + PyArray_SIZE(index.array());
@@ -158,7 +188,7 @@ PyObject* max_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
                                   std::to_string(p.in_plane()) + " elements, but got " +
                                   (at == end ? "another" : std::to_string(*at)));
     }
-    return result.finish();
+    return dx.release();
   });
 }
 
@@ -176,6 +206,15 @@ PyObject* avg_pool(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     a.dilation = parse_ints(a.name, "dilation", args[8], a.rank);
     const PoolProblem p = make_pool_problem(a);
     const int type = PyArray_TYPE(input);
+    if (stays_last(p, input, args[9])) {
+      const Ref x = dense_channels_last(input, p.rank);
+      Ref y = new_channels_last(p.output_shape(), p.rank, type);
+      typed(type, [&](auto zero) {
+        using T = decltype(zero);
+        average_pool_last<T>(p, rule, data<T>(x), data<T>(y), threads_for(p));
+      });
+      return y.release();
+    }
     Result result(a.name, args[9], p.output_shape(), type, channels_last(input, p.rank), p.rank,
                   {input});
     const Ref x = dense(input);
@@ -203,6 +242,15 @@ PyObject* avg_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
     const PoolProblem p = make_pool_problem(a);
     check_shape(a.name, "grad_output", grad, p.output_shape());
     const int type = PyArray_TYPE(grad);
+    if (stays_last(p, input, Py_None)) {
+      const Ref dy = dense_channels_last(grad, p.rank);
+      Ref dx = new_channels_last(p.input_shape(), p.rank, type);
+      typed(type, [&](auto zero) {
+        using T = decltype(zero);
+        average_pool_backward_last<T>(p, rule, data<T>(dy), data<T>(dx), threads_for(p));
+      });
+      return dx.release();
+    }
     Result result(a.name, Py_None, p.input_shape(), type, channels_last(input, p.rank), p.rank, {});
     const Ref dy = dense(grad);
     typed(type, [&](auto zero) {

@@ -15,6 +15,7 @@ constexpr PoolKernels<T> pool_table() {
           max_rows_at<T>,
           pool_stack<Max, false, T>,
           max_stack_at<T>,
+          max_stack_taps<T>,
           pool_stack<Sum, false, T>,
           pool_stack<Sum, true, T>,
           reduce_runs<Max, T>,

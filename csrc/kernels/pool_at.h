@@ -147,5 +147,32 @@ void max_stack_at(const PoolStack<T>& args) {
   }
 }
 
+// Rows of channels: all lanes of a tap have one position.
+template <class T>
+void max_stack_taps(const PoolStack<T>& args) {
+  constexpr int L = kLanes<T>;
+  const PoolStack<T> g = args;
+  const Vec<T> lowest = splat(kLowest<T>);
+  for (ptrdiff_t r = 0; r < g.rows; ++r) {
+    const Position<T> moved = static_cast<Position<T>>(r * g.first_row_step);
+    for (ptrdiff_t c = 0; c < g.out; c += L) {
+      const int part = static_cast<int>(g.out - c < L ? g.out - c : L);
+      const T* x = g.src + r * g.step + c;
+      Best<T> m{lowest, Mask<T>{} + (g.tap_at[0] + moved)};
+      for (ptrdiff_t k = 0; k < g.taps; ++k) {
+        const T* v = x + g.offsets[k];
+        take<T>(m, part == L ? load(v) : load_part(v, part), Mask<T>{} + (g.tap_at[k] + moved));
+      }
+      T* y = g.dst + r * g.dst_pitch + c;
+      if (part == L) {
+        store(y, m.value);
+      } else {
+        store_part(y, m.value, part);
+      }
+      store_index<T>(g.index + r * g.dst_pitch + c, m.at, part);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fastconv
