@@ -42,8 +42,9 @@ FC_INLINE void put(T* p, Vec<T> v, int lanes) {
 template <class T>
 FC_INLINE Vec<T> first_lanes(Vec<T> v, int lanes) {
   if (lanes == kLanes<T>) return v;
-  FC_UNROLL for (int i = 0; i < kLanes<T>; ++i) v[i] = i < lanes ? v[i] : T(0);
-  return v;
+  Vec<T> kept{};
+  for (int i = 0; i < lanes; ++i) kept[i] = v[i];
+  return kept;
 }
 
 // Long sums are cut into stretches, each summed into four vectors, so that the error grows slowly.
@@ -175,9 +176,11 @@ void softmax_row(const T* x, T* y, ptrdiff_t n, bool logarithm) {
   Vec<T> top = splat(static_cast<T>(-__builtin_huge_val()));
   const Vec<T> least = top;
   each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-    Vec<T> v = get(x + i, lanes);
-    if (lanes < kLanes<T>) {
-      FC_UNROLL for (int j = 0; j < kLanes<T>; ++j) v[j] = j < lanes ? v[j] : least[j];
+    Vec<T> v = least;
+    if (lanes == kLanes<T>) {
+      v = load(x + i);
+    } else {
+      for (int j = 0; j < lanes; ++j) v[j] = x[i + j];
     }
     top = larger<T>(top, v);
   });

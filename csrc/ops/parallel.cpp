@@ -89,8 +89,8 @@ bool single_thread_only() {
 }
 
 int useful_threads(double flops, int threads) {
-  // About 20 microseconds of one core's work for each further thread.
-  constexpr double kFlopsPerThread = 1.5e6;
+  // Some 20 microseconds of one core's work for each thread: waking one costs several.
+  constexpr double kFlopsPerThread = 3e6;
   const double deserved = flops / kFlopsPerThread;
   return deserved < 2 ? 1 : static_cast<int>(std::min<double>(threads, deserved));
 }
