@@ -191,9 +191,12 @@ double forward_cost(const ConvProblem& p, size_t item, bool packed) {
   const double strip_rows = static_cast<double>(p.in[0] * p.in[1] * p.stride[2]);
   const double strip = static_cast<double>(p.cg()) *
                        (static_cast<double>(p.in_plane()) / lanes * 2 + strip_rows * 40);
+  // A panel of narrow rows is packed piece by piece.
+  const double pieces = 2 * lanes / q + 1;
+  const double pack = p.taps() == 1 && p.unit_stride() ? 1.6 : std::max(1.6, 0.8 * pieces);
   const double per_group =
       packed
-          ? product_cost(static_cast<double>(p.kg()), depth, dense) + depth * dense * 1.6 + strip
+          ? product_cost(static_cast<double>(p.kg()), depth, dense) + depth * dense * pack + strip
           : product_cost(static_cast<double>(p.kg()), depth, filled) * (depth > 320 ? 1.3 : 1.0) +
                 rows * 40 + strip;
   return static_cast<double>(p.n * p.groups) * per_group;
