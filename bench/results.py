@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         "--steps", type=int, nargs="*", default=list(range(len(STEPS))),
         help="; ".join(f"{i}: {' '.join(step)}" for i, step in enumerate(STEPS)),
     )  # fmt: skip
+    parser.add_argument("--note", help="what else a reader of the page must know")
     args = parser.parse_args(argv)
     args.rows.parent.mkdir(parents=True, exist_ok=True)
     for step in args.steps:
@@ -57,7 +58,8 @@ def main(argv: list[str] | None = None) -> None:
         command = [sys.executable, str(HERE / script), *options, "--json", str(args.rows)]
         subprocess.run(command, check=True)
     about, rows = report.load(args.rows)
-    args.page.write_text(markdown(about, rows))
+    note = f"\n{args.note}\n" if args.note else ""
+    args.page.write_text(markdown(about, rows) + note)
 
 
 if __name__ == "__main__":
