@@ -159,8 +159,9 @@ double cost(const ConvProblem& p, size_t item, bool) {
   const double step = std::max(0.8 * r * k, 0.7 * (r + 2 * k)) / (r * k);
   const double blocks = static_cast<double>(cut<float>(p).pixels.count());
   const double sums = rows * cols * kernels().vector_bytes > 32 << 10 ? 4 : 2;
+  // A group also costs its calls: some 800 cycles, which rules out many groups of small planes.
   return static_cast<double>(p.groups) *
-         (rows * cols * (vectors * step + blocks * sums + 16) + pixels * cols / lanes * 0.5);
+         (800 + rows * cols * (vectors * step + blocks * sums + 16) + pixels * cols / lanes * 0.5);
 }
 
 size_t workspace(const ConvProblem& p, size_t item, int threads, bool) {
