@@ -10,6 +10,8 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
+from ._tools import compiled
+from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -129,14 +131,17 @@ def adaptive_sizes(name: str, x: Array, rank: int, output_size: Any) -> tuple[in
     return sizes
 
 
+_AVERAGE = {1: avg_pool1d, 2: avg_pool2d, 3: avg_pool3d}
+
+
 def _adaptive_average(rank: int, input: Operand, output_size: Any) -> Result:
     x = raw(input)
     name = f"adaptive_avg_pool{rank}d"
     sizes = adaptive_sizes(name, x, rank, output_size)
-    if all(o == 1 for o in sizes):
-        from .reduction import mean
-
-        return mean(input, tuple(range(-rank, 0)), True)
+    spatial = x.shape[-rank:]
+    if compiled(x) and all(o and n % o == 0 for n, o in zip(spatial, sizes, strict=True)):
+        # Windows of one size side by side: an ordinary average pool.
+        return _AVERAGE[rank](input, tuple(n // o for n, o in zip(spatial, sizes, strict=True)))
     plan = [_windows(n, o) for n, o in zip(x.shape[-rank:], sizes, strict=True)]
     return _resized(f"AdaptiveAvgPool{rank}d", input, plan, x.ndim - rank)
 
