@@ -8,16 +8,17 @@ from checks import PACKAGE, python
 
 
 def test_import_takes_at_most_30_ms_above_numpy(tmp_path: Path) -> None:
-    """Of processor time, from byte code as installed, the best of several.  NumPy's own import
-    (90 ms or so) is the clock where the machine is slow or busy."""
+    """Of the importing thread's processor time, from byte code as installed, the best of several:
+    NumPy's BLAS has threads of its own that still spin by then.  NumPy's own import (55 ms or so)
+    is the clock where the machine is slow or busy."""
     cached = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
     code = (
-        "from time import process_time as t; a = t(); import numpy; b = t(); import fastconv; "
+        "from time import thread_time as t; a = t(); import numpy; b = t(); import fastconv; "
         "print(b - a, t() - b)"
     )
     runs = [tuple(map(float, python("-c", code, **cached).stdout.split())) for _ in range(8)]
     numpy, fastconv = (min(times) for times in zip(*runs, strict=True))
-    assert fastconv <= max(0.030, numpy / 3)
+    assert fastconv <= max(0.030, numpy / 2)
 
 
 def test_import_brings_in_numpy_alone() -> None:
