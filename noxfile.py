@@ -46,4 +46,4 @@ def asan(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure beside the peers and write bench/RESULTS.md (PyTorch: use its CPU build)."""
     session.install(".[bench]")
-    session.run("python", "bench/compare.py", *session.posargs)
+    session.run("python", "bench/results.py", *session.posargs)

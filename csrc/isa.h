@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "kernels.h"
-#include "pool_kernels.h"
 
 namespace fastconv {
 

@@ -2,7 +2,7 @@
 // leading axes of extent 1.
 #pragma once
 
-#include "pool_kernels.h"
+#include "contracts/pool.h"
 #include "problem.h"
 
 namespace fastconv {

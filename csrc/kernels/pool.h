@@ -2,7 +2,6 @@
 #pragma once
 
 #include "../kernels.h"
-#include "../pool_kernels.h"
 #include "lanes.h"
 #include "vec.h"
 

@@ -1,4 +1,4 @@
-// The contracts of the pool kernels; as kernels.h for the other families.
+// Pooling: two passes over rows, forward and backward.
 #pragma once
 
 #include <cstddef>

@@ -1,0 +1,98 @@
+// The register tile over tables of offsets, and moving data into the shape that it reads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fastconv {
+
+// A block of C (rows x lanes) = A (rows x depth) times B (depth x lanes), where both operands are
+// addressed through tables of offsets along the depth. That one indirection makes the same kernel
+// an ordinary matrix product, a convolution over a padded image without im2col, a convolution with
+// weights read backwards (input gradient) and a product over pixels (weight gradient).
+//
+//   A(i, k) = a[i * a_row + a_off[k]]                        broadcast over lanes
+//   B(k, j) = b[(j / nr) * b_panel + b_off[k] + j % nr]      nr lanes at a time
+//   C(i, j) = c[i * c_row + j]
+template <class T>
+struct GemmBlock {
+  const T* a;
+  ptrdiff_t a_row;
+  const ptrdiff_t* a_off;
+  const T* b;
+  ptrdiff_t b_panel;
+  const ptrdiff_t* b_off;
+  T* c;
+  ptrdiff_t c_row;
+  ptrdiff_t rows, lanes, depth;
+  bool accumulate;     // C += A B instead of C = A B
+  const T* bias_row;   // [rows], where the sums start, or null
+  const T* bias_lane;  // [lanes], or null
+  const T* residual;   // addressed like C with residual_row, added after the bias, or null
+  ptrdiff_t residual_row;
+  bool clamped;  // the result is clamped to [lo, hi]; NaN passes
+  T lo, hi;
+  // The last lane is alone in its vector: where A's rows are contiguous along the depth it is
+  // summed as a dot product, instead of a vector of which one lane counts.
+  bool lone_lane;
+};
+
+// Sums of products along rows of pixels, for few outputs: C(i, j) += sum over segments s and x <
+// width of a[i * a_row + a_seg[s] + x] * b[b_off[j] + b_seg[s] + x]. The sums stay vectors, a lane
+// each for every kLanes-th x, until they are folded.
+template <class T>
+struct DotBlock {
+  const T* a;
+  ptrdiff_t a_row;
+  const ptrdiff_t* a_seg;
+  const T* b;
+  const ptrdiff_t* b_off;
+  const ptrdiff_t* b_seg;
+  ptrdiff_t rows, cols, segments, width;
+  T* sums;  // [rows][cols][lanes of a vector]
+};
+
+// A run of lanes of a panel that is contiguous in the source.
+struct Segment {
+  ptrdiff_t src;  // offset in the source, added to the offset of the depth index
+  ptrdiff_t dst;  // first lane in the panel
+  ptrdiff_t len;
+};
+
+template <class T>
+struct GemmKernels {
+  int mr, nr;  // rows and lanes of the register tile; nr is the width of a packed panel of B
+  void (*block)(const GemmBlock<T>& g);
+  // panel[k][0..nr) = the segments of src at k_off[k]; lanes outside every segment are zero.
+  // Reads exactly the segments, never beyond. panel has room for depth * nr elements.
+  void (*pack)(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth, const Segment* segments,
+               int count, T* panel);
+  // dst[j] = src[first + j * step] for j < count, zero where that lies outside [0, len). A null src
+  // is a row of zeros.
+  void (*gather_row)(const T* src, ptrdiff_t len, ptrdiff_t first, ptrdiff_t step, ptrdiff_t count,
+                     T* dst);
+  // dst[i * step] = clamp(src[i] + residual[i * step]) for i < count; a null src is a row of zeros,
+  // residual may be null.
+  void (*spread)(const T* src, ptrdiff_t step, const T* residual, ptrdiff_t count, T lo, T hi,
+                 T* dst);
+  // dst[i] = clamp(even[0], odd[0], even[1], odd[1], ... + residual[i]) for i < count; as above.
+  void (*zip)(const T* even, const T* odd, const T* residual, ptrdiff_t count, T lo, T hi, T* dst);
+  // The sum of n values, in an order that depends on n alone.
+  T (*sum)(const T* x, ptrdiff_t n);
+  // out[c * out_row + r] = in[r * in_row + c] for r < rows, c < cols.
+  void (*transpose)(const T* in, ptrdiff_t in_row, ptrdiff_t rows, ptrdiff_t cols, T* out,
+                    ptrdiff_t out_row);
+  // out[c * out_row + r] = in[row_off[r] + c] for r < rows, c < cols.
+  void (*transpose_rows)(const T* in, const ptrdiff_t* row_off, ptrdiff_t rows, ptrdiff_t cols,
+                         T* out, ptrdiff_t out_row);
+  void (*dot)(const DotBlock<T>& d);
+  // out[i] += the sum of the lanes of vector i of sums, for i < count.
+  void (*fold)(const T* sums, ptrdiff_t count, T* out);
+};
+
+struct GemmTable {
+  GemmKernels<float> f32;
+  GemmKernels<double> f64;
+};
+
+}  // namespace fastconv
