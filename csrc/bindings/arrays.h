@@ -83,6 +83,28 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
+// Runs body(float{}) or body(double{}), as NumPy's type number says, without the GIL.
+template <class Body>
+void typed(int type, const Body& body) {
+  const WithoutGil free;
+  if (type == NPY_FLOAT) {
+    body(float{});
+  } else {
+    body(double{});
+  }
+}
+
+// Bytes of an element.
+inline size_t item_of(int type) {
+  return type == NPY_FLOAT ? 4 : 8;
+}
+
+// The elements of a dense array, or null where there is no array.
+template <class T>
+T* data(const Ref& a) {
+  return a ? static_cast<T*>(PyArray_DATA(a.array())) : nullptr;
+}
+
 inline void expect_args(Py_ssize_t got, Py_ssize_t want) {
   if (got != want) throw type_error("wrong number of arguments for a fastconv._core function");
 }

@@ -34,31 +34,11 @@ void parse_geometry(ConvArgs* a, PyObject* const* args) {
 }
 
 template <class T>
-const T* data(const Ref& array) {
-  return array ? static_cast<const T*>(PyArray_DATA(array.array())) : nullptr;
-}
-
-template <class T>
 ConvCall<T> make_call(const ConvProblem& p) {
   ConvCall<T> call;
   call.p = &p;
   call.threads = useful_threads(p.flops(), num_threads());
   return call;
-}
-
-// Runs body<float> or body<double> without the GIL.
-template <class Body>
-void typed(int type, const Body& body) {
-  WithoutGil free;
-  if (type == NPY_FLOAT) {
-    body(float{});
-  } else {
-    body(double{});
-  }
-}
-
-size_t item_of(int type) {
-  return type == NPY_FLOAT ? 4 : 8;
 }
 
 // conv(rank, input, weight, bias, stride, padding, dilation, groups, activation, residual,

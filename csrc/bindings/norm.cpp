@@ -49,11 +49,12 @@ PyObject* py_norm_statistics(PyObject*, PyObject* const* args, Py_ssize_t nargs)
     const int type = PyArray_TYPE(given);
     const Ref x = dense(given);
     Ref mean = new_vector(shape.sets(), type), var = new_vector(shape.sets(), type);
-    const int threads =
-        memory_threads(2 * item_of(type) * static_cast<double>(PyArray_SIZE(given)), num_threads());
+    const int threads = memory_threads(
+        2.0 * static_cast<double>(item_of(type)) * static_cast<double>(PyArray_SIZE(given)),
+        num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      norm_statistics(shape, data<T>(x), writable<T>(mean), writable<T>(var), threads);
+      norm_statistics(shape, data<T>(x), data<T>(mean), data<T>(var), threads);
     });
     return Ref(Py_BuildValue("(NN)", mean.release(), var.release())).release();
   });
@@ -83,8 +84,9 @@ PyObject* py_norm_apply(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     const bool relu = parse_bool(fn, "relu", args[8]);
     const bool last = PyArray_NDIM(given) >= 3 && channels_last(given, PyArray_NDIM(given) - 2);
     Result y(fn, Py_None, shape_of(given), type, last, PyArray_NDIM(given) - 2, {});
-    const int threads =
-        memory_threads(2 * item_of(type) * static_cast<double>(PyArray_SIZE(given)), num_threads());
+    const int threads = memory_threads(
+        2.0 * static_cast<double>(item_of(type)) * static_cast<double>(PyArray_SIZE(given)),
+        num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
       const T infinity = std::numeric_limits<T>::infinity();
@@ -125,13 +127,14 @@ PyObject* py_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
               PyArray_NDIM(given) - 2, {});
     Ref dweight = need[1] ? new_vector(shape.c, type) : Ref();
     Ref dbias = need[2] ? new_vector(shape.c, type) : Ref();
-    const int threads =
-        memory_threads(3 * item_of(type) * static_cast<double>(PyArray_SIZE(given)), num_threads());
+    const int threads = memory_threads(
+        3.0 * static_cast<double>(item_of(type)) * static_cast<double>(PyArray_SIZE(given)),
+        num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
       norm_backward(shape, data<T>(g), data<T>(x), data<T>(mean), data<T>(var), data<T>(weight),
-                    eps, fixed, need[0] ? static_cast<T*>(dx.data()) : nullptr,
-                    writable<T>(dweight), writable<T>(dbias), writable<T>(sums), threads);
+                    eps, fixed, need[0] ? static_cast<T*>(dx.data()) : nullptr, data<T>(dweight),
+                    data<T>(dbias), data<T>(sums), threads);
     });
     Ref out(PyTuple_New(3));
     PyTuple_SET_ITEM(out.get(), 0, need[0] ? dx.finish() : Ref::borrow(Py_None).release());
@@ -158,12 +161,12 @@ PyObject* py_layer_norm(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     const int64_t rows = size / d;
     Ref y = new_array(shape_of(given), type), mean = new_vector(rows, type),
         rstd = new_vector(rows, type);
-    const int threads =
-        memory_threads(2 * item_of(type) * static_cast<double>(size), num_threads());
+    const int threads = memory_threads(
+        2.0 * static_cast<double>(item_of(type)) * static_cast<double>(size), num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      layer_norm(rows, d, data<T>(x), data<T>(weight), data<T>(bias), eps, writable<T>(y),
-                 writable<T>(mean), writable<T>(rstd), threads);
+      layer_norm(rows, d, data<T>(x), data<T>(weight), data<T>(bias), eps, data<T>(y),
+                 data<T>(mean), data<T>(rstd), threads);
     });
     return Ref(Py_BuildValue("(NNN)", y.release(), mean.release(), rstd.release())).release();
   });
@@ -193,7 +196,7 @@ PyObject* py_layer_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t na
     typed(type, [&](auto zero) {
       using T = decltype(zero);
       layer_norm_backward(rows, d, data<T>(g), data<T>(x), data<T>(weight), data<T>(mean),
-                          data<T>(rstd), writable<T>(dx), writable<T>(dweight), writable<T>(dbias));
+                          data<T>(rstd), data<T>(dx), data<T>(dweight), data<T>(dbias));
     });
     return Ref(Py_BuildValue("(NNN)", dx.release(), dweight.release(), dbias.release())).release();
   });

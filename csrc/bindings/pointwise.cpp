@@ -48,10 +48,11 @@ PyObject* unary(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     Ref y = like(x.array());
     const int64_t n = PyArray_SIZE(given);
     const int type = PyArray_TYPE(given);
-    const int threads = memory_threads(2.0 * item_of(type) * static_cast<double>(n), num_threads());
+    const int threads = memory_threads(
+        2.0 * static_cast<double>(item_of(type)) * static_cast<double>(n), num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      unary_forward(index, data<T>(x), writable<T>(y), n, a, b, threads);
+      unary_forward(index, data<T>(x), data<T>(y), n, a, b, threads);
     });
     return y.release();
   });
@@ -76,10 +77,11 @@ PyObject* py_unary_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
     Ref dx = like(x.array());
     const int64_t n = PyArray_SIZE(given);
     const int type = PyArray_TYPE(given);
-    const int threads = memory_threads(3.0 * item_of(type) * static_cast<double>(n), num_threads());
+    const int threads = memory_threads(
+        3.0 * static_cast<double>(item_of(type)) * static_cast<double>(n), num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      unary_backward(index, data<T>(g), data<T>(x), writable<T>(dx), n, a, b, threads);
+      unary_backward(index, data<T>(g), data<T>(x), data<T>(dx), n, a, b, threads);
     });
     return dx.release();
   });
@@ -105,11 +107,11 @@ PyObject* py_softmax(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     const int type = PyArray_TYPE(given);
     const Ref x = dense(given);
     Ref y = new_array(shape_of(given), type);
-    const int threads =
-        memory_threads(4 * item_of(type) * static_cast<double>(rows * d), num_threads());
+    const int threads = memory_threads(
+        4.0 * static_cast<double>(item_of(type)) * static_cast<double>(rows * d), num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      softmax(rows, d, logarithm, data<T>(x), writable<T>(y), threads);
+      softmax(rows, d, logarithm, data<T>(x), data<T>(y), threads);
     });
     return y.release();
   });
@@ -129,11 +131,11 @@ PyObject* py_softmax_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs
     const int type = PyArray_TYPE(given);
     const Ref y = dense(given), g = dense(grad);
     Ref dx = new_array(shape_of(given), type);
-    const int threads =
-        memory_threads(4 * item_of(type) * static_cast<double>(rows * d), num_threads());
+    const int threads = memory_threads(
+        4.0 * static_cast<double>(item_of(type)) * static_cast<double>(rows * d), num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      softmax_backward(rows, d, logarithm, data<T>(g), data<T>(y), writable<T>(dx), threads);
+      softmax_backward(rows, d, logarithm, data<T>(g), data<T>(y), data<T>(dx), threads);
     });
     return dx.release();
   });

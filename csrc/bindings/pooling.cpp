@@ -62,22 +62,6 @@ int threads_for(const PoolProblem& p) {
   return useful_threads(8 * elements, num_threads());
 }
 
-template <class T>
-T* data(const Ref& array) {
-  return array ? static_cast<T*>(PyArray_DATA(array.array())) : nullptr;
-}
-
-// Runs body<float> or body<double> without the GIL.
-template <class Body>
-void typed(int type, const Body& body) {
-  WithoutGil free;
-  if (type == NPY_FLOAT) {
-    body(float{});
-  } else {
-    body(double{});
-  }
-}
-
 // Whether a call runs on channels-last memory from end to end.
 bool stays_last(const PoolProblem& p, PyArrayObject* input, PyObject* out) {
   return out == Py_None && channels_last(input, p.rank) && fits_channels_last(p);

@@ -9,29 +9,6 @@
 namespace fastconv {
 namespace {
 
-template <class T>
-const T* data(const Ref& a) {
-  return a ? static_cast<const T*>(PyArray_DATA(a.array())) : nullptr;
-}
-template <class T>
-T* writable(const Ref& a) {
-  return a ? static_cast<T*>(PyArray_DATA(a.array())) : nullptr;
-}
-
-template <class Body>
-void typed(int type, const Body& body) {
-  const WithoutGil free;
-  if (type == NPY_FLOAT) {
-    body(float{});
-  } else {
-    body(double{});
-  }
-}
-
-double item_of(int type) {
-  return type == NPY_FLOAT ? 4 : 8;
-}
-
 void same_shape(const char* fn, const char* what, PyArrayObject* a, PyArrayObject* like) {
   if (shape_of(a) == shape_of(like)) return;
   throw std::invalid_argument(std::string(fn) + ": " + what + " must have shape " +

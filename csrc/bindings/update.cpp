@@ -71,16 +71,6 @@ Ref gradient_of(PyObject* list, Py_ssize_t i) {
   return dense(reinterpret_cast<PyArrayObject*>(PyList_GET_ITEM(list, i)));
 }
 
-template <class Body>
-void typed(PyArrayObject* p, const Body& body) {
-  const WithoutGil free;
-  if (PyArray_TYPE(p) == NPY_FLOAT) {
-    body(float{});
-  } else {
-    body(double{});
-  }
-}
-
 int threads_of(PyArrayObject* p, double arrays) {
   return memory_threads(arrays * static_cast<double>(PyArray_NBYTES(p)), num_threads());
 }
@@ -103,7 +93,7 @@ PyObject* py_sgd_step(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
       const Ref g = gradient_of(args[1], i);
       PyArrayObject* velocity = args[2] == Py_None ? nullptr : item(args[2], i, fn, "velocity", p);
       const int threads = threads_of(p, 4);
-      typed(p, [&](auto zero) {
+      typed(PyArray_TYPE(p), [&](auto zero) {
         using T = decltype(zero);
         const SgdStep<T> step{static_cast<T>(v[0]),
                               static_cast<T>(v[1]),
@@ -138,7 +128,7 @@ PyObject* py_adam_step(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
       PyArrayObject* s = item(args[3], i, fn, "second moment", p);
       PyArrayObject* most = args[4] == Py_None ? nullptr : item(args[4], i, fn, "largest", p);
       const int threads = threads_of(p, 6);
-      typed(p, [&](auto zero) {
+      typed(PyArray_TYPE(p), [&](auto zero) {
         using T = decltype(zero);
         AdamStep<T> step{};
         step.rate = static_cast<T>(v[0] * v[5]);
