@@ -27,6 +27,7 @@ from . import pooling_more as _pooling_more
 from . import reduction as _reduction
 from . import resample as _resample
 from . import shape as _shape
+from . import softmax as _softmax
 from .activation import *
 from .arithmetic import *
 from .blocks import *
@@ -45,6 +46,7 @@ from .pooling_more import *
 from .reduction import *
 from .resample import *
 from .shape import *
+from .softmax import *
 
 __all__: list[str] = []
 __all__ += _activation.__all__
@@ -65,3 +67,4 @@ __all__ += _pooling_more.__all__
 __all__ += _reduction.__all__
 __all__ += _resample.__all__
 __all__ += _shape.__all__
+__all__ += _softmax.__all__

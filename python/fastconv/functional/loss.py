@@ -8,11 +8,12 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record
-from .activation import log_softmax, logsigmoid
+from .activation import logsigmoid
 from .arithmetic import add, mul, rsub, sub
 from .elementwise import abs as absolute
 from .elementwise import neg, square
 from .reduction import mean, sum
+from .softmax import log_softmax
 
 __all__ = [
     "binary_cross_entropy",

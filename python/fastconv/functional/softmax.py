@@ -1,0 +1,103 @@
+"""Softmax and its logarithm, each with its gradient as a plain function of arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from .._types import Array, Operand, Result
+from ..autograd import raw
+from ._tools import axis_of, compiled
+from .activation import _apply
+from .convert import cast
+
+__all__ = [
+    "log_softmax",
+    "log_softmax_backward",
+    "softmax",
+    "softmax_backward",
+    "softmin",
+]
+
+
+def _default_axis(ndim: int) -> int:
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def _rows(x: Array, dim: int) -> bool:
+    """Whether `dim` is the last of at least one axis, where the compiled softmax works."""
+    return x.ndim > 0 and dim in (-1, x.ndim - 1) and x.size > 0
+
+
+def softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
+    """Gradient of :func:`softmax` given its output."""
+    if _rows(output, dim) and compiled(output, grad_output):
+        return _core.softmax_backward(grad_output, output, False)
+    gy = grad_output * output
+    return gy - output * gy.sum(dim, keepdims=True)
+
+
+def softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
+    """``exp(input)`` divided by its sum along `dim`."""
+    if dtype is not None:
+        input = cast(input, dtype)
+    x = raw(input)
+    axis = axis_of(_default_axis(x.ndim) if dim is None else dim, x.ndim, "softmax")
+
+    def forward(_: Array) -> Any:
+        if x.ndim == 0 or x.size == 0:
+            return np.ones_like(x)
+        if _rows(x, axis) and compiled(x):
+            return _core.softmax(x, False)
+        e = np.exp(x - x.max(axis, keepdims=True))
+        return e / e.sum(axis, keepdims=True)
+
+    return _apply(
+        "Softmax",
+        input,
+        False,
+        forward,
+        lambda g, y: softmax_backward(g, y, axis) if y.ndim else np.zeros_like(g),
+        reads_output=True,
+    )
+
+
+def softmin(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
+    """:func:`softmax` of ``-input``."""
+    from .elementwise import neg
+
+    return softmax(neg(input), dim, dtype=dtype)
+
+
+def log_softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
+    """Gradient of :func:`log_softmax` given its output."""
+    if _rows(output, dim) and compiled(output, grad_output):
+        return _core.softmax_backward(grad_output, output, True)
+    return grad_output - np.exp(output) * grad_output.sum(dim, keepdims=True)
+
+
+def log_softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
+    """The logarithm of :func:`softmax`, computed without overflow."""
+    if dtype is not None:
+        input = cast(input, dtype)
+    x = raw(input)
+    axis = axis_of(_default_axis(x.ndim) if dim is None else dim, x.ndim, "log_softmax")
+
+    def forward(_: Array) -> Any:
+        if x.ndim == 0 or x.size == 0:
+            return np.zeros_like(x)
+        if _rows(x, axis) and compiled(x):
+            return _core.softmax(x, True)
+        shifted = x - x.max(axis, keepdims=True)
+        return shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
+
+    return _apply(
+        "LogSoftmax",
+        input,
+        False,
+        forward,
+        lambda g, y: log_softmax_backward(g, y, axis) if y.ndim else np.zeros_like(g),
+        reads_output=True,
+    )
