@@ -55,8 +55,9 @@ class Row:
 
     @property
     def layer(self) -> Problem | None:
-        """The problem of a layer; None for a whole network."""
-        return None if self.family == "networks" else parse(self.problem)
+        """The problem of a layer; None for a whole network and for an operator."""
+        known = self.family != "networks" and self.sizes != "operators"
+        return parse(self.problem) if known else None
 
     def ratio(self, ours: str) -> float | None:
         """How many times faster than the best peer we are."""
@@ -156,6 +157,10 @@ def sections(rows: Iterable[Row]) -> dict[str, list[Row]]:
     for row in rows:
         count = "one thread" if row.threads == 1 else f"{row.threads} threads"
         what, double = "Whole networks", ""
+        if row.sizes == "operators":
+            what = "Operators bound by memory"
+            what += " (channels-last)" if "channels-last" in row.problem else ""
+            double = ", float64" if row.problem.endswith(" f64") else ""
         if row.layer is not None:
             what = f"{row.sizes.capitalize()} sizes: "
             what += "convolution" if row.layer.op == "conv" else "pools"

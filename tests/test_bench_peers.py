@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import compare
+import operators
 import peers
 import reference
 from problems import parse
@@ -107,3 +108,26 @@ def test_compare_refuses_unknown_families(capsys):
     assert "expected one of 3x3" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         compare.main(["--algorithms", "--direction", "backward"])
+
+
+# ---- operators beside PyTorch --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("family", list(operators.OPERATORS))
+def test_operators_agree_with_torch(direction, family):
+    pytest.importorskip("torch")
+    for operator in operators.OPERATORS[family].values():
+        for last in (False, True):
+            calls = operators.contestants(
+                operator, direction, "float32", last, ["fastconv", "torch"]
+            )
+            assert set(calls) == {"fastconv", "torch"}
+
+
+def test_operators_command(tmp_path, capsys):
+    quick = ["--rounds", "1", "--seconds", "0", "--match", "gelu tanh"]
+    assert operators.main([*quick, "--json", str(tmp_path / "r.json")]) == 0
+    assert "Operators bound by memory, forward, one thread" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert [row["direction"] for row in rows] == ["forward", "backward"]
