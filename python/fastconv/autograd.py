@@ -476,7 +476,8 @@ def grad(
                 "grad: one of the inputs was not used to compute the outputs; "
                 "say allow_unused=True if that is meant"
             )
-        results.append(None if total is None else wrap(total[0]))
+        own = tensor._array.dtype
+        results.append(None if total is None else wrap(total[0].astype(own, copy=False)))
     return tuple(results)
 
 

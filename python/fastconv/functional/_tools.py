@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._types import Array
+from .._types import Array, DType
 from ..autograd import needs_grad, raw
 
 Shape = tuple[int, ...]
@@ -85,9 +85,31 @@ def operand(value: Any) -> Any:
     raise TypeError(f"expected a tensor, an array or a number, got {type(value).__name__}")
 
 
+def array_first(name: str, input: Any, argument: str = "input") -> Any:
+    """`input`, which must be an array or a tensor and no mere number."""
+    if not isinstance(raw(input), (np.ndarray, np.generic)):
+        raise TypeError(
+            f"{name}: {argument} must be an array or a tensor, got {type(input).__name__}"
+        )
+    return input
+
+
 def is_float(array: Any) -> bool:
     """Whether the array's type can carry a gradient (ml_dtypes' bfloat16 has kind 'V')."""
     return bool(array.dtype.kind == "f" or array.dtype.name == "bfloat16")
+
+
+def is_half(dtype: DType) -> bool:
+    """Whether `dtype` is float16 or ml_dtypes' bfloat16."""
+    return dtype == np.float16 or dtype.name == "bfloat16"
+
+
+def through_float32(function: Callable[..., Any], *arrays: Array) -> Any:
+    """``function(*arrays)``, of half precision computed in float32 and rounded once."""
+    own = arrays[0].dtype
+    if not is_half(own):
+        return function(*arrays)
+    return np.asarray(function(*(a.astype(np.float32) for a in arrays))).astype(own)
 
 
 def flat_ints(values: Sequence[Any]) -> Shape:
@@ -109,7 +131,13 @@ def row(
     name: str, plain: Callable[[Array], Any], a: float = 0.0, b: float = 0.0
 ) -> Callable[[Array], Any]:
     """An elementwise function: the compiled one called `name`, or for other dtypes `plain`."""
-    return lambda x: _core.unary(name, x, a, b) if compiled(x) else plain(x)
+
+    def forward(x: Array) -> Any:
+        if compiled(x):
+            return _core.unary(name, x, a, b)
+        return through_float32(forward if is_half(x.dtype) else plain, x)
+
+    return forward
 
 
 def row_backward(
@@ -120,6 +148,6 @@ def row_backward(
     def backward(g: Array, x: Array) -> Any:
         if compiled(x, g) and g.shape == x.shape:
             return _core.unary_backward(name, g, x, a, b)
-        return plain(g, x)
+        return through_float32(backward if is_half(g.dtype) else plain, g, x)
 
     return backward

@@ -13,7 +13,8 @@ import numpy as np
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, assign, needs_grad, raw, record
 from ._erf import erf_forward
-from ._tools import axis_of, row, row_backward, sum_to
+from ._tools import axis_of, row, row_backward, sum_to, through_float32
+from .narrow import in_float32
 
 __all__ = [
     "celu",
@@ -74,7 +75,7 @@ def _apply(
     `fused` is its name where a convolution can apply it in its own pass.
     """
     if not isinstance(input, TensorBase):
-        y = forward(input)
+        y = through_float32(forward, input)
         if inplace:
             input[...] = y
             return input
@@ -84,13 +85,13 @@ def _apply(
         if joined is not None:
             return joined
     x = input._array
-    y = forward(x)
+    y = through_float32(forward, x)
     kept = y if reads_output else x
     result = record(
         name,
         y,
         (input,),
-        lambda g: (backward(g, kept),),
+        lambda g: (through_float32(backward, g, kept),),
         saves=() if reads_output or inplace else (input,),
         saves_output=reads_output and not inplace,
     )
@@ -173,6 +174,7 @@ def leaky_relu_(input: Operand, negative_slope: float = 0.01) -> Result:
     return leaky_relu(input, negative_slope, True)
 
 
+@in_float32
 def prelu_backward(grad_output: Array, input: Array, weight: Array) -> tuple[Array, Array]:
     """Gradients of :func:`prelu` with respect to input and weight, of their shapes."""
     slope = _per_channel(weight, input.ndim)
@@ -189,6 +191,7 @@ def _per_channel(weight: Array, ndim: int) -> Array:
     return weight.reshape((1, -1) + (1,) * (ndim - 2))
 
 
+@in_float32
 def prelu(input: Operand, weight: Operand) -> Result:
     """`input` where positive, else ``weight * input``, one weight for all or one per channel."""
     x, w = raw(input), raw(weight)
@@ -565,6 +568,7 @@ def mish(input: Operand, inplace: bool = False) -> Result:
     return _apply("Mish", input, inplace, _mish, mish_backward)
 
 
+@in_float32
 def glu(input: Operand, dim: int = -1) -> Result:
     """The first half along `dim` times the sigmoid of the second."""
     from .arithmetic import mul

@@ -8,7 +8,8 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record
-from ._tools import is_float, operand, sum_to, wanted_shape
+from ._tools import array_first, is_float, operand, sum_to, wanted_shape
+from .narrow import in_float32
 
 __all__ = [
     "add",
@@ -27,6 +28,7 @@ __all__ = [
     "multiply",
     "outer",
     "pow",
+    "remainder",
     "rsub",
     "sub",
     "subtract",
@@ -39,8 +41,19 @@ def _both(input: Operand, other: Operand) -> tuple[Any, Any, bool]:
     """Both operands as arrays or numbers, and whether either is a tensor."""
     taped = isinstance(input, TensorBase) or isinstance(other, TensorBase)
     if not taped:
+        if type(input) is float or type(other) is float:
+            return *_weak(input, other), False
         return input, other, False
     return *_promoted(operand(input), operand(other)), True
+
+
+def _weak(a: Any, b: Any) -> tuple[Any, Any]:
+    """A Python number beside bfloat16 takes its type; NumPy would widen the array."""
+    for number, array in ((a, b), (b, a)):
+        if isinstance(number, float) and getattr(array, "dtype", None) == "bfloat16":
+            narrow = np.asarray(number, array.dtype)
+            return (narrow, array) if number is a else (array, narrow)
+    return a, b
 
 
 def _promoted(a: Any, b: Any) -> tuple[Any, Any]:
@@ -62,7 +75,7 @@ def _promoted(a: Any, b: Any) -> tuple[Any, Any]:
         a = a.astype(np.float32)
     elif arrays[1] and isinstance(a, float) and not is_float(b):
         b = b.astype(np.float32)
-    return a, b
+    return _weak(a, b)
 
 
 def add(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
@@ -73,7 +86,7 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
             if joined is not None:
                 return joined
     a, b, taped = _both(input, other)
-    y = a + b if alpha == 1 else a + alpha * b
+    y = a + b if alpha == 1 else a + raw(mul(b, alpha))
     if not taped:
         return y
     sa, sb = wanted_shape(input), wanted_shape(other)
@@ -87,7 +100,7 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
 def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
     """``input - alpha * other``."""
     a, b, taped = _both(input, other)
-    y = a - b if alpha == 1 else a - alpha * b
+    y = a - b if alpha == 1 else a - raw(mul(b, alpha))
     if not taped:
         return y
     sa, sb = wanted_shape(input), wanted_shape(other)
@@ -101,9 +114,9 @@ def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
 subtract = sub
 
 
-def rsub(input: Operand, other: Operand) -> Result:
-    """``other - input``."""
-    return sub(other, input)
+def rsub(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
+    """``other - alpha * input``."""
+    return sub(other, array_first("rsub", input), alpha=alpha)
 
 
 def mul(input: Operand, other: Operand) -> Result:
@@ -139,7 +152,7 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
         y = np.floor_divide(a, b) if rounding_mode == "floor" else np.trunc(np.true_divide(a, b))
         if rounding_mode == "trunc":
             y = y.astype(np.result_type(a, b))
-        return record("Div", y, (), _no_gradient) if taped else y
+        return _stepwise("Div", y, input, other) if taped else y
     y = a / b
     if taped and y.dtype == np.float64 and not _any_double(a, b):
         y = y.astype(np.float32)  # whole numbers divide to the default floating-point type
@@ -168,8 +181,42 @@ def _no_gradient(g: Array) -> tuple[Array | None, ...]:
     return ()
 
 
+def _stepwise(name: str, y: Array, input: Operand, other: Operand) -> Result:
+    """A step function of two operands: its gradient is zero wherever it is defined."""
+    if not is_float(np.asarray(y)):
+        return record(name, y, (), _no_gradient)
+    shapes = [wanted_shape(v) for v in (input, other)]
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        return tuple(None if s is None else np.zeros(s, g.dtype) for s in shapes)
+
+    return record(name, y, (input, other), backward)
+
+
+def remainder(input: Operand, other: Operand) -> Result:
+    """The remainder of division, with the sign of the divisor."""
+    if not isinstance(raw(input), np.ndarray):
+        array_first("remainder", other, "other")
+    a, b, taped = _both(input, other)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        y = np.remainder(a, b)
+    if not taped:
+        return y
+    if not is_float(y):
+        return record("Remainder", y, (), _no_gradient)
+    sa, sb = wanted_shape(input), wanted_shape(other)
+
+    def backward(g: Array) -> tuple[Array | None, ...]:
+        return sum_to(g, sa), None if sb is None else sum_to(-g * np.floor(a / b), sb)
+
+    return record("Remainder", y, (input, other), backward, saves=(input, other))
+
+
+@in_float32
 def pow(input: Operand, exponent: Operand) -> Result:
     """``input ** exponent``."""
+    if not isinstance(raw(input), np.ndarray):
+        array_first("pow", exponent, "exponent")
     a, b, taped = _both(input, exponent)
     y = np.power(a, b) if not isinstance(b, (int, float)) else a**b
     if not taped:
@@ -192,6 +239,8 @@ def pow(input: Operand, exponent: Operand) -> Result:
 
 
 def _extremum(name: str, input: Operand, other: Operand, ufunc: np.ufunc) -> Result:
+    for argument, value in (("input", input), ("other", other)):
+        array_first(name.lower(), value, argument)
     a, b, taped = _both(input, other)
     y = ufunc(a, b)
     if not taped:
@@ -248,6 +297,7 @@ def where(condition: Operand, input: Operand = None, other: Operand = None) -> R
     return record("Where", y, (input, other), backward)
 
 
+@in_float32
 def lerp(input: Operand, end: Operand, weight: Operand) -> Result:
     """``input + weight * (end - input)``."""
     return add(input, mul(weight, sub(end, input)))
@@ -256,6 +306,7 @@ def lerp(input: Operand, end: Operand, weight: Operand) -> Result:
 # ---- products ------------------------------------------------------------------------------------
 
 
+@in_float32
 def matmul_backward(grad_output: Array, input: Array, other: Array) -> tuple[Array, Array]:
     """Gradients of ``input @ other``; operands as NumPy's matmul takes them.
 
@@ -284,6 +335,7 @@ def matmul_backward(grad_output: Array, input: Array, other: Array) -> tuple[Arr
     return ga.reshape(input.shape), gb.reshape(other.shape)
 
 
+@in_float32
 def matmul(input: Operand, other: Operand) -> Result:
     """Matrix product, as ``numpy.matmul``: 1-D, 2-D or batches."""
     a, b, taped = _both(input, other)
@@ -307,18 +359,21 @@ def _exact_rank(name: str, rank: int, *values: Operand) -> None:
             raise ValueError(f"{name}: expected arrays of {rank} axes, got {raw(value).shape}")
 
 
+@in_float32
 def mm(input: Operand, mat2: Operand) -> Result:
     """Product of two matrices."""
     _exact_rank("mm", 2, input, mat2)
     return matmul(input, mat2)
 
 
+@in_float32
 def bmm(input: Operand, mat2: Operand) -> Result:
     """Product of two batches of matrices: (B, M, K) by (B, K, N)."""
     _exact_rank("bmm", 3, input, mat2)
     return matmul(input, mat2)
 
 
+@in_float32
 def dot(input: Operand, other: Operand) -> Result:
     """Inner product of two vectors."""
     _exact_rank("dot", 1, input, other)
@@ -331,6 +386,7 @@ def outer(input: Operand, vec2: Operand) -> Result:
     return mul(input[:, None], vec2[None, :])
 
 
+@in_float32
 def addmm(
     input: Operand, mat1: Operand, mat2: Operand, *, beta: float = 1, alpha: float = 1
 ) -> Result:
@@ -351,11 +407,11 @@ def einsum(equation: str, *operands: Operand) -> Result:
         return np.einsum(equation, *arrays, optimize=True)
     left, right = equation.split("->")
     terms = left.split(",")
-    if any(len(set(t)) != len(t) for t in terms):
-        raise ValueError("einsum: an index is named twice in one operand")
     y = np.einsum(equation, *arrays, optimize=True)
     if not any(isinstance(o, TensorBase) for o in operands):
         return y
+    if any(len(set(t)) != len(t) for t in terms):
+        raise ValueError("einsum: with tensors no index may stand twice in one operand")
     needed = [needs_grad(o) for o in operands]
 
     def backward(g: Array) -> tuple[Array | None, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, raw, record
 from ._tools import ints
+from .narrow import in_float32
 
 __all__ = [
     "channel_shuffle",
@@ -135,6 +136,7 @@ def unfold(
     return record("Unfold", y, (input,), backward)
 
 
+@in_float32
 def fold(
     input: Operand,
     output_size: Ints,

@@ -18,7 +18,7 @@ from ._tools import ints
 from .activation import ACTIVATIONS
 from .arithmetic import add
 from .convert import cast
-from .narrow import is_half, widened
+from .narrow import in_float32, is_half, widened
 
 __all__ = [
     "ConvGrads",
@@ -354,6 +354,7 @@ def _gradients(rank: int) -> tuple[Callable[..., Any], ...]:
     """The four gradient functions of one rank; only the number of axes differs between ranks."""
     like = f"conv{rank}d"
 
+    @in_float32
     def conv_backward(
         grad_output: Array,
         input: Array,
@@ -373,6 +374,7 @@ def _gradients(rank: int) -> tuple[Callable[..., Any], ...]:
             )
         )  # fmt: skip
 
+    @in_float32
     def conv_input(
         input_size: Sequence[int],
         weight: Array,
@@ -389,6 +391,7 @@ def _gradients(rank: int) -> tuple[Callable[..., Any], ...]:
             algorithm,
         )  # fmt: skip
 
+    @in_float32
     def conv_weight(
         input: Array,
         weight_size: Sequence[int],
@@ -405,6 +408,7 @@ def _gradients(rank: int) -> tuple[Callable[..., Any], ...]:
             algorithm,
         )  # fmt: skip
 
+    @in_float32
     def conv_bias(grad_output: Array) -> Array:
         dtype = getattr(grad_output, "dtype", type(grad_output).__name__)
         if dtype not in ("float32", "float64"):

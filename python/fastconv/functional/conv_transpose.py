@@ -12,6 +12,7 @@ from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record, wrap
 from ._tools import ints
 from .conv import ConvGrads
+from .narrow import in_float32
 
 __all__ = [
     "conv_transpose1d",
@@ -189,6 +190,7 @@ def _conv_transpose(
     )
 
 
+@in_float32
 def conv_transpose2d(
     input: Operand,
     weight: Operand,
@@ -237,6 +239,7 @@ def conv_transpose2d(
     )
 
 
+@in_float32
 def conv_transpose1d(
     input: Operand,
     weight: Operand,
@@ -255,6 +258,7 @@ def conv_transpose1d(
     )
 
 
+@in_float32
 def conv_transpose3d(
     input: Operand,
     weight: Operand,
@@ -276,6 +280,7 @@ def conv_transpose3d(
 def _gradient(rank: int) -> Callable[..., Any]:
     name = f"conv_transpose{rank}d"
 
+    @in_float32
     def conv_transpose_backward(
         grad_output: Array,
         input: Array,

@@ -10,7 +10,7 @@ import numpy as np
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record, wrap
 from ._erf import erf_forward
-from ._tools import is_float, operand, sum_to, wanted_shape
+from ._tools import array_first, is_float, operand, sum_to, through_float32, wanted_shape
 
 __all__ = [
     "abs",
@@ -42,7 +42,6 @@ __all__ = [
     "ne",
     "neg",
     "reciprocal",
-    "remainder",
     "round",
     "rsqrt",
     "sign",
@@ -71,7 +70,7 @@ def _unary(
 ) -> Result:
     """An elementwise function; ``slope(x, y)`` is its derivative."""
     if not isinstance(input, TensorBase):
-        return function(operand(input))
+        return function(input if isinstance(input, np.generic) else operand(input))
     x: Any = floating(input._array)
     y = np.asarray(function(x))
     if not reads_input:
@@ -171,7 +170,9 @@ def tan(input: Operand) -> Result:
 def erf(input: Operand) -> Result:
     """The error function."""
     scale = float(2 / np.sqrt(np.pi))
-    return _unary("Erf", input, erf_forward, lambda x, y: scale * np.exp(-x * x))
+    return _unary(
+        "Erf", input, lambda x: through_float32(erf_forward, x), lambda x, y: scale * np.exp(-x * x)
+    )
 
 
 def clamp_backward(grad_output: Array, input: Array, min: Any = None, max: Any = None) -> Any:
@@ -219,6 +220,8 @@ def masked_fill(input: Operand, mask: Operand, value: Any) -> Result:
         raise ValueError(
             f"masked_fill: only supports a 0-dimensional value, but got shape {v.shape}"
         )
+    if v.dtype.kind == "c" and x.dtype.kind != "c":
+        raise TypeError(f"masked_fill: value {v} cannot be converted to {x.dtype}")
     y = np.where(m, v.astype(x.dtype), x)
     if not (isinstance(input, TensorBase) or isinstance(value, TensorBase)):
         return y
@@ -303,32 +306,32 @@ def isfinite(input: Operand) -> Result:
 
 def eq(input: Operand, other: Operand) -> Result:
     """``input == other``, elementwise."""
-    return _plain(np.equal, input, other)
+    return _plain(np.equal, array_first("eq", input), other)
 
 
 def ne(input: Operand, other: Operand) -> Result:
     """``input != other``, elementwise."""
-    return _plain(np.not_equal, input, other)
+    return _plain(np.not_equal, array_first("ne", input), other)
 
 
 def lt(input: Operand, other: Operand) -> Result:
     """``input < other``, elementwise."""
-    return _plain(np.less, input, other)
+    return _plain(np.less, array_first("lt", input), other)
 
 
 def le(input: Operand, other: Operand) -> Result:
     """``input <= other``, elementwise."""
-    return _plain(np.less_equal, input, other)
+    return _plain(np.less_equal, array_first("le", input), other)
 
 
 def gt(input: Operand, other: Operand) -> Result:
     """``input > other``, elementwise."""
-    return _plain(np.greater, input, other)
+    return _plain(np.greater, array_first("gt", input), other)
 
 
 def ge(input: Operand, other: Operand) -> Result:
     """``input >= other``, elementwise."""
-    return _plain(np.greater_equal, input, other)
+    return _plain(np.greater_equal, array_first("ge", input), other)
 
 
 def logical_not(input: Operand) -> Result:
@@ -338,14 +341,11 @@ def logical_not(input: Operand) -> Result:
 
 def logical_and(input: Operand, other: Operand) -> Result:
     """``input and other``, elementwise."""
-    return _plain(np.logical_and, input, other)
+    name = "logical_and"
+    return _plain(np.logical_and, array_first(name, input), array_first(name, other, "other"))
 
 
 def logical_or(input: Operand, other: Operand) -> Result:
     """``input or other``, elementwise."""
-    return _plain(np.logical_or, input, other)
-
-
-def remainder(input: Operand, other: Operand) -> Result:
-    """The remainder, with the sign of the divisor."""
-    return _plain(np.remainder, input, other)
+    name = "logical_or"
+    return _plain(np.logical_or, array_first(name, input), array_first(name, other, "other"))

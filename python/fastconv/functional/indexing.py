@@ -93,12 +93,10 @@ def gather(input: Operand, dim: int, index: Operand) -> Result:
     """For each position the element along `dim` that `index` names there."""
     x, i = raw(input), np.asarray(raw(index))
     axis = axis_of(dim, x.ndim, "gather")
-    if i.size == 0 or x.ndim == 0:
-        return (
-            getitem(input, (Ellipsis,))
-            if x.ndim == 0
-            else getitem(input, (np.zeros(i.shape, np.int64),) * x.ndim)
-        )
+    if x.ndim == 0:  # a single number counts as one axis
+        return getitem(getitem(input, None), i)
+    if i.size == 0:
+        return getitem(input, (np.zeros(i.shape, np.int64),) * x.ndim)
     # Along the other axes `index` may be shorter than `input`.
     cut = tuple(slice(None) if a == axis else slice(n) for a, n in enumerate(i.shape))
     y = np.take_along_axis(x[cut], i, axis)
@@ -116,12 +114,35 @@ def gather(input: Operand, dim: int, index: Operand) -> Result:
     return record("Gather", y, (input,), backward)
 
 
-take_along_dim = gather
+def take_along_dim(input: Operand, indices: Operand, dim: int | None = None) -> Result:
+    """As :func:`gather`, the other axes broadcast; without `dim` from the flattened input."""
+    from .shape import broadcast_to, flatten
+
+    x, i = raw(input), np.asarray(raw(indices))
+    if i.dtype.kind not in "iu":
+        raise TypeError(f"take_along_dim: indices must be integers, got {i.dtype}")
+    if dim is None:
+        return gather(flatten(input), 0, i.reshape(-1))
+    axis = axis_of(dim, x.ndim, "take_along_dim")
+    if i.ndim != x.ndim:
+        raise ValueError(
+            f"take_along_dim: indices must have the {x.ndim} axes of input, got shape {i.shape}"
+        )
+    ones = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    lead = np.broadcast_shapes(ones, (*i.shape[:axis], 1, *i.shape[axis + 1 :]))
+    full = [(*lead[:axis], n, *lead[axis + 1 :]) for n in (x.shape[axis], i.shape[axis])]
+    return gather(broadcast_to(input, full[0]), dim, np.broadcast_to(i, full[1]))
 
 
 def masked_select(input: Operand, mask: Operand) -> Result:
-    """The elements where `mask` is true, in one row."""
-    return getitem(input, np.asarray(raw(mask)))
+    """The elements where `mask` is true, in one row; both are broadcast to one shape."""
+    from .shape import broadcast_to
+
+    m = np.asarray(raw(mask))
+    if m.dtype != np.bool_:
+        raise TypeError(f"masked_select: mask must be bool, got {m.dtype}")
+    shape = np.broadcast_shapes(raw(input).shape, m.shape)
+    return getitem(broadcast_to(input, shape), np.broadcast_to(m, shape))
 
 
 def _band(name: str, input: Operand, diagonal: int, cut: Any) -> Result:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record
+from .narrow import in_float32
 
 __all__ = ["LinearGrads", "bilinear", "linear", "linear_backward"]
 
@@ -20,6 +21,7 @@ class LinearGrads(NamedTuple):
     bias: Array | None
 
 
+@in_float32
 def linear_backward(
     grad_output: Array,
     input: Array,
@@ -46,6 +48,7 @@ def linear_backward(
     )
 
 
+@in_float32
 def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Result:
     """``input @ weight.T + bias``.
 
@@ -98,6 +101,7 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Resu
     )
 
 
+@in_float32
 def bilinear(
     input1: Operand, input2: Operand, weight: Operand, bias: Operand | None = None
 ) -> Result:

@@ -12,6 +12,7 @@ from .activation import logsigmoid
 from .arithmetic import add, mul, rsub, sub
 from .elementwise import abs as absolute
 from .elementwise import neg, square
+from .narrow import in_float32
 from .reduction import mean, sum
 from .softmax import log_softmax
 
@@ -82,6 +83,7 @@ def _class_weight(name: str, weight: Any, x: Array) -> Array | None:
     return w.astype(x.dtype, copy=False)
 
 
+@in_float32
 def nll_loss_backward(
     grad_output: Array,
     input: Array,
@@ -102,6 +104,7 @@ def nll_loss_backward(
     return gx
 
 
+@in_float32
 def nll_loss(
     input: Operand,
     target: Operand,
@@ -154,6 +157,7 @@ def nll_loss(
     )
 
 
+@in_float32
 def cross_entropy(
     input: Operand,
     target: Operand,
@@ -248,6 +252,7 @@ def _soft_cross_entropy(
 # ---- regression ----------------------------------------------------------------------------------
 
 
+@in_float32
 def mse_loss(
     input: Operand,
     target: Operand,
@@ -259,6 +264,7 @@ def mse_loss(
     return _reduced("mse_loss", square(sub(input, target)), reduction)
 
 
+@in_float32
 def l1_loss(
     input: Operand,
     target: Operand,
@@ -280,6 +286,7 @@ def _bent(name: str, difference: Operand, bend: float, slope: float) -> Result:
     return record(name, y, (difference,), lambda g: (g * slope * np.clip(d, -bend, bend),))
 
 
+@in_float32
 def smooth_l1_loss(
     input: Operand,
     target: Operand,
@@ -297,6 +304,7 @@ def smooth_l1_loss(
     return _reduced("smooth_l1_loss", loss, reduction)
 
 
+@in_float32
 def huber_loss(
     input: Operand,
     target: Operand,
@@ -314,6 +322,7 @@ def huber_loss(
 # ---- probabilities -------------------------------------------------------------------------------
 
 
+@in_float32
 def binary_cross_entropy(
     input: Operand,
     target: Operand,
@@ -344,6 +353,7 @@ def binary_cross_entropy(
     )
 
 
+@in_float32
 def binary_cross_entropy_with_logits(
     input: Operand,
     target: Operand,
@@ -376,6 +386,7 @@ def _self_information(target: Operand) -> Result:
     return record("TLogT", t * logs, (target,), lambda g: (g * (logs + 1),), saves=(target,))
 
 
+@in_float32
 def kl_div(
     input: Operand,
     target: Operand,
@@ -396,6 +407,7 @@ def kl_div(
     return _reduced("kl_div", loss, reduction)
 
 
+@in_float32
 def cosine_similarity(x1: Operand, x2: Operand, dim: int = 1, eps: float = 1e-8) -> Result:
     """The cosine of the angle between vectors along `dim`."""
     from .arithmetic import div

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .._types import Array, DType
+from .._types import Array
+from ..autograd import TensorBase, raw
+from ._tools import is_half
+from .convert import cast
 
-__all__ = ["is_half", "widened"]
+__all__ = ["in_float32", "is_half", "widened"]
 
-
-def is_half(dtype: DType) -> bool:
-    """Whether `dtype` is float16 or ml_dtypes' bfloat16."""
-    return dtype == np.float16 or dtype.name == "bfloat16"
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _wide_type(arrays: list[Array], integers: bool) -> tuple[Any, Any] | None:
@@ -64,3 +65,47 @@ def widened(
         )
     out[...] = result
     return out
+
+
+def in_float32(function: Function) -> Function:
+    """Let a function take half precision: what is half becomes float32, and the result half again.
+
+    The type of the first operand decides. A call that names the type of its result (``dtype=``)
+    goes through as it is.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        own = getattr(args[0] if args else kwargs.get("input"), "dtype", None)
+        if own is None and len(args) > 1:  # as in conv2d_input, whose first argument is a shape
+            own = getattr(args[1], "dtype", None)
+        if own is None or own.itemsize != 2 or not is_half(own) or kwargs.get("dtype") is not None:
+            return function(*args, **kwargs)
+
+        def wide(value: Any) -> Any:
+            if not isinstance(value, (np.ndarray, np.generic, TensorBase)):
+                return value
+            if not is_half(raw(value).dtype):
+                return value
+            return cast(np.asarray(value) if isinstance(value, np.generic) else value, np.float32)
+
+        def narrow(value: Any) -> Any:
+            if isinstance(value, tuple):
+                parts = (narrow(v) for v in value)
+                return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+            floats = getattr(value, "dtype", None) == np.float32
+            return cast(value, own) if floats else value
+
+        out = kwargs.pop("out", None)
+        result = narrow(function(*map(wide, args), **{k: wide(v) for k, v in kwargs.items()}))
+        if out is None:
+            return result
+        if out.shape != result.shape or out.dtype != own:
+            raise ValueError(
+                f"{function.__name__}: out must be {own} of shape {result.shape}, "
+                f"got {out.dtype} of shape {out.shape}"
+            )
+        out[...] = result
+        return out
+
+    return call  # type: ignore[return-value]

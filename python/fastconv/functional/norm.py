@@ -11,6 +11,8 @@ from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
 from ._tools import compiled
+from .convert import clone
+from .narrow import in_float32
 
 __all__ = [
     "NormGrads",
@@ -138,6 +140,8 @@ def batch_norm(
     """
     x, w, b = raw(input), raw(weight), raw(bias)
     mean_kept, var_kept = raw(running_mean), raw(running_var)
+    if x.ndim < 2 and x.size == 0:
+        return clone(input)
     if x.ndim < 2:
         raise ValueError(f"batch_norm: input must have at least 2 axes (N, C), got {x.shape}")
     for what, v in (
@@ -219,6 +223,7 @@ def _rows_backward(g: Array, scaled: Array, rstd: Array) -> Any:
     return gx
 
 
+@in_float32
 def group_norm_backward(
     grad_output: Array, input: Array, num_groups: int, weight: Array | None, eps: float = 1e-5
 ) -> NormGrads:
@@ -242,6 +247,7 @@ def group_norm_backward(
     return NormGrads(gx, gw, gb)
 
 
+@in_float32
 def group_norm(
     input: Operand,
     num_groups: int,
@@ -299,6 +305,7 @@ def group_norm(
     )
 
 
+@in_float32
 def instance_norm(
     input: Operand,
     running_mean: Operand | None = None,
@@ -329,6 +336,7 @@ def instance_norm(
     return group_norm(input, x.shape[1], weight, bias, eps)
 
 
+@in_float32
 def layer_norm_backward(
     grad_output: Array,
     input: Array,
@@ -370,6 +378,7 @@ def _trailing(name: str, x: Array, normalized_shape: Any) -> tuple[int, ...]:
     return shape
 
 
+@in_float32
 def layer_norm(
     input: Operand,
     normalized_shape: Any,
@@ -418,6 +427,7 @@ def layer_norm(
     )
 
 
+@in_float32
 def rms_norm(
     input: Operand, normalized_shape: Any, weight: Operand | None = None, eps: float | None = None
 ) -> Result:
@@ -448,6 +458,7 @@ def _channel_window(x: Array, before: int, after: int) -> Array:
     return total
 
 
+@in_float32
 def local_response_norm_backward(
     grad_output: Array,
     input: Array,
@@ -465,6 +476,7 @@ def local_response_norm_backward(
     return own - (2 * alpha * beta / size) * input * shared
 
 
+@in_float32
 def local_response_norm(
     input: Operand, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Result:
@@ -494,6 +506,7 @@ def local_response_norm(
     )
 
 
+@in_float32
 def normalize(input: Operand, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Result:
     """Divide vectors along `dim` by their `p`-norm, which is not taken below `eps`."""
     from .arithmetic import div

@@ -14,7 +14,7 @@ from .. import _core
 from .._types import Array, Ints, Operand, Padding, Result
 from ..autograd import TensorBase, needs_grad, record, wrap
 from .convert import cast
-from .narrow import is_half, widened
+from .narrow import in_float32, is_half, widened
 
 __all__ = [
     "avg_pool1d",
@@ -329,6 +329,7 @@ def avg_pool3d(
 def _rank_functions(rank: int) -> tuple[Callable[..., Any], ...]:
     """The functions of one rank that differ from other ranks in nothing but the number of axes."""
 
+    @in_float32
     def max_pool_backward(
         grad_output: Array,
         input: Array,
@@ -343,6 +344,7 @@ def _rank_functions(rank: int) -> tuple[Callable[..., Any], ...]:
             rank, grad_output, input, indices, kernel_size, stride, padding, dilation, ceil_mode
         )
 
+    @in_float32
     def avg_pool_backward(
         grad_output: Array,
         input: Array,

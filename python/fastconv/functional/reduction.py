@@ -8,9 +8,10 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record, wrap
-from ._tools import axes_of, axis_of
+from ._tools import array_first, axes_of, axis_of
 from .convert import cast, clone
 from .elementwise import floating
+from .narrow import in_float32
 
 __all__ = [
     "all",
@@ -53,6 +54,7 @@ def _expanded(g: Array, axes: tuple[int, ...] | None, keepdim: bool, ndim: int) 
     return g if keepdim else np.expand_dims(g, axes)
 
 
+@in_float32
 def sum(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Result:
     """The sum over `dim` (an axis, several, or all)."""
     x = raw(input)
@@ -69,6 +71,7 @@ def sum(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     )
 
 
+@in_float32
 def mean(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Result:
     """The mean over `dim` (an axis, several, or all)."""
     x = raw(input)
@@ -97,6 +100,7 @@ def _correction(unbiased: bool | None, correction: float | None) -> float:
     return 0 if unbiased is False else 1
 
 
+@in_float32
 def var(
     input: Operand,
     dim: Any = None,
@@ -126,6 +130,7 @@ def var(
     )
 
 
+@in_float32
 def std(
     input: Operand,
     dim: Any = None,
@@ -140,6 +145,7 @@ def std(
     return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
 
 
+@in_float32
 def var_mean(
     input: Operand,
     dim: Any = None,
@@ -149,9 +155,12 @@ def var_mean(
     correction: float | None = None,
 ) -> tuple[Result, Result]:
     """The variance and the mean over `dim`."""
+    if isinstance(dim, bool):  # var_mean(x, False)
+        dim, unbiased = None, dim
     return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
+@in_float32
 def std_mean(
     input: Operand,
     dim: Any = None,
@@ -161,9 +170,12 @@ def std_mean(
     correction: float | None = None,
 ) -> tuple[Result, Result]:
     """The standard deviation and the mean over `dim`."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
     return std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
+@in_float32
 def prod(
     input: Operand, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Result:
@@ -242,6 +254,7 @@ def max(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
         from .arithmetic import maximum
 
         return maximum(input, dim)
+    array_first("max", input)
     return _along("Max", input, int(dim), keepdim, np.argmax)
 
 
@@ -253,6 +266,7 @@ def min(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
         from .arithmetic import minimum
 
         return minimum(input, dim)
+    array_first("min", input)
     return _along("Min", input, int(dim), keepdim, np.argmin)
 
 
@@ -312,10 +326,13 @@ def count_nonzero(input: Operand, dim: Any = None) -> Result:
 # ---- norms and running sums ----------------------------------------------------------------------
 
 
+@in_float32
 def norm(input: Operand, p: float | str = 2, dim: Any = None, keepdim: bool = False) -> Result:
     """The `p`-norm over `dim`; ``"fro"`` is 2; ``inf`` and ``-inf`` give extrema."""
     from .elementwise import abs as absolute
 
+    if isinstance(p, str) and p != "fro":
+        raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
     p = 2.0 if p == "fro" else float(p)
     if np.isinf(p):
         pick = amax if p > 0 else amin
@@ -346,6 +363,7 @@ def norm(input: Operand, p: float | str = 2, dim: Any = None, keepdim: bool = Fa
     return record("Norm", y, (input,), backward, saves=(input,))
 
 
+@in_float32
 def logsumexp(input: Operand, dim: Any, keepdim: bool = False) -> Result:
     """``log(sum(exp(input)))`` over `dim`, without overflow."""
     x = floating(raw(input))
@@ -367,6 +385,7 @@ def logsumexp(input: Operand, dim: Any, keepdim: bool = False) -> Result:
     )
 
 
+@in_float32
 def cumsum(input: Operand, dim: int, *, dtype: Any = None) -> Result:
     """Running sums along `dim`."""
     if dtype is not None:
@@ -394,7 +413,7 @@ def diff(
     if raw(input).ndim == 0:
         raise ValueError("diff: expected at least one axis, got shape ()")
     axis = axis_of(dim, raw(input).ndim, "diff")
-    if prepend is not None or append is not None:
+    if n and (prepend is not None or append is not None):
         input = cat([v for v in (prepend, input, append) if v is not None], axis)
     before, after = ((slice(None),) * axis + (s,) for s in (slice(None, -1), slice(1, None)))
     for _ in range(n):

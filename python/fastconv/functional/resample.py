@@ -11,6 +11,7 @@ import numpy as np
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
 from ._tools import compiled
+from .narrow import in_float32
 from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
 
 __all__ = [
@@ -146,11 +147,13 @@ def _adaptive_average(rank: int, input: Operand, output_size: Any) -> Result:
     return _resized(f"AdaptiveAvgPool{rank}d", input, plan, x.ndim - rank)
 
 
+@in_float32
 def adaptive_avg_pool1d(input: Operand, output_size: Any) -> Result:
     """The means of windows that share out (N, C, L) into `output_size` parts."""
     return _adaptive_average(1, input, output_size)
 
 
+@in_float32
 def adaptive_avg_pool2d(input: Operand, output_size: Any) -> Result:
     """The means of windows that share out the axes of an image.
 
@@ -163,6 +166,7 @@ def adaptive_avg_pool2d(input: Operand, output_size: Any) -> Result:
     return _adaptive_average(2, input, output_size)
 
 
+@in_float32
 def adaptive_avg_pool3d(input: Operand, output_size: Any) -> Result:
     """The means of windows that share out the axes of (N, C, D, H, W)."""
     return _adaptive_average(3, input, output_size)
@@ -210,6 +214,7 @@ _RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 _MODES = ("nearest", "nearest-exact", "area", *_RANKS)
 
 
+@in_float32
 def interpolate(
     input: Operand,
     size: Any = None,

@@ -104,7 +104,7 @@ def squeeze(input: Operand, dim: Any = None) -> Result:
     """Without the axes of extent 1 (all, or those among `dim`)."""
     x = raw(input)
     axes = axes_of(dim, x.ndim, "squeeze")
-    chosen = range(x.ndim) if axes is None else axes
+    chosen = (range(x.ndim) if dim is None else ()) if axes is None else axes
     single = tuple(a for a in chosen if x.shape[a] == 1)
     return _reshaped(input, x, x.squeeze(single))
 
@@ -367,6 +367,8 @@ def select(input: Operand, dim: int, index: int) -> Result:
 def narrow(input: Operand, dim: int, start: int, length: int) -> Result:
     """`length` slices along `dim` from `start` on."""
     axis = axis_of(dim, raw(input).ndim, "narrow")
+    if np.asarray(raw(start)).dtype.kind not in "iu":
+        raise TypeError(f"narrow: start must be a whole number, got {start!r}")
     extent, start = raw(input).shape[axis], int(raw(start))
     if not -extent <= start <= extent:
         raise IndexError(

@@ -12,6 +12,7 @@ from ..autograd import raw
 from ._tools import axis_of, compiled
 from .activation import _apply
 from .convert import cast
+from .narrow import in_float32
 
 __all__ = [
     "log_softmax",
@@ -31,6 +32,7 @@ def _rows(x: Array, dim: int) -> bool:
     return x.ndim > 0 and dim in (-1, x.ndim - 1) and x.size > 0
 
 
+@in_float32
 def softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
     """Gradient of :func:`softmax` given its output."""
     if _rows(output, dim) and compiled(output, grad_output):
@@ -39,6 +41,7 @@ def softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
     return gy - output * gy.sum(dim, keepdims=True)
 
 
+@in_float32
 def softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
     """``exp(input)`` divided by its sum along `dim`."""
     if dtype is not None:
@@ -64,6 +67,7 @@ def softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Res
     )
 
 
+@in_float32
 def softmin(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
     """:func:`softmax` of ``-input``."""
     from .elementwise import neg
@@ -71,6 +75,7 @@ def softmin(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Res
     return softmax(neg(input), dim, dtype=dtype)
 
 
+@in_float32
 def log_softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
     """Gradient of :func:`log_softmax` given its output."""
     if _rows(output, dim) and compiled(output, grad_output):
@@ -78,6 +83,7 @@ def log_softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
     return grad_output - np.exp(output) * grad_output.sum(dim, keepdims=True)
 
 
+@in_float32
 def log_softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
     """The logarithm of :func:`softmax`, computed without overflow."""
     if dtype is not None:
