@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from . import activation as _activation
 from . import arithmetic as _arithmetic
+from . import backward as _backward
 from . import blocks as _blocks
 from . import conv as _conv
 from . import conv_transpose as _conv_transpose
@@ -24,12 +25,14 @@ from . import norm as _norm
 from . import padding as _padding
 from . import pooling as _pooling
 from . import pooling_more as _pooling_more
+from . import ranking as _ranking
 from . import reduction as _reduction
 from . import resample as _resample
 from . import shape as _shape
 from . import softmax as _softmax
 from .activation import *
 from .arithmetic import *
+from .backward import *
 from .blocks import *
 from .conv import *
 from .conv_transpose import *
@@ -43,6 +46,7 @@ from .norm import *
 from .padding import *
 from .pooling import *
 from .pooling_more import *
+from .ranking import *
 from .reduction import *
 from .resample import *
 from .shape import *
@@ -51,6 +55,7 @@ from .softmax import *
 __all__: list[str] = []
 __all__ += _activation.__all__
 __all__ += _arithmetic.__all__
+__all__ += _backward.__all__
 __all__ += _blocks.__all__
 __all__ += _conv.__all__
 __all__ += _conv_transpose.__all__
@@ -64,6 +69,7 @@ __all__ += _norm.__all__
 __all__ += _padding.__all__
 __all__ += _pooling.__all__
 __all__ += _pooling_more.__all__
+__all__ += _ranking.__all__
 __all__ += _reduction.__all__
 __all__ += _resample.__all__
 __all__ += _shape.__all__

@@ -12,13 +12,16 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, assign, needs_grad, raw, record
+from ..random import generator
 from ._erf import erf_forward
 from ._tools import axis_of, row, row_backward, sum_to, through_float32
 from .narrow import in_float32
 
 __all__ = [
     "celu",
+    "celu_",
     "elu",
+    "elu_",
     "elu_backward",
     "gelu",
     "gelu_backward",
@@ -29,6 +32,7 @@ __all__ = [
     "hardswish",
     "hardswish_backward",
     "hardtanh",
+    "hardtanh_",
     "hardtanh_backward",
     "leaky_relu",
     "leaky_relu_",
@@ -43,7 +47,10 @@ __all__ = [
     "relu6_backward",
     "relu_",
     "relu_backward",
+    "rrelu",
+    "rrelu_",
     "selu",
+    "selu_",
     "selu_backward",
     "sigmoid",
     "sigmoid_backward",
@@ -57,6 +64,7 @@ __all__ = [
     "tanh_backward",
     "tanhshrink",
     "threshold",
+    "threshold_",
 ]
 
 
@@ -167,6 +175,28 @@ def leaky_relu(input: Operand, negative_slope: float = 0.01, inplace: bool = Fal
         lambda g, x: leaky_relu_backward(g, x, negative_slope),
         fused="leaky_relu" if negative_slope == 0.01 else None,
     )
+
+
+def rrelu(
+    input: Operand,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Result:
+    """`input` where positive, else times a slope.
+
+    While training each value draws a slope of its own, evenly from ``[lower, upper)``; otherwise
+    the slope is their middle.
+    """
+    if lower > upper:
+        raise ValueError(f"rrelu: lower must not be above upper, got {lower} and {upper}")
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    x = raw(input)
+    drawn = generator().uniform(lower, upper, x.shape).astype(x.dtype)
+    slope = np.where(x > 0, x.dtype.type(1), drawn)
+    return _apply("Rrelu", input, inplace, lambda x: x * slope, lambda g, x: g * slope)
 
 
 def leaky_relu_(input: Operand, negative_slope: float = 0.01) -> Result:
@@ -579,6 +609,25 @@ def glu(input: Operand, dim: int = -1) -> Result:
         raise ValueError(f"glu: the extent along dim must be even, got {extent}")
     first, second = chunk(input, 2, dim)
     return mul(first, sigmoid(second))
+
+
+def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
+    """PyTorch's spelling of ``inplace=True``."""
+
+    def call(input: Operand, *args: Any, **kwargs: Any) -> Any:
+        return function(input, *args, inplace=True, **kwargs)
+
+    call.__name__ = call.__qualname__ = f"{function.__name__}_"
+    call.__doc__ = f":func:`{function.__name__}` in place."
+    return call
+
+
+celu_ = _in_place(celu)
+elu_ = _in_place(elu)
+hardtanh_ = _in_place(hardtanh)
+rrelu_ = _in_place(rrelu)
+selu_ = _in_place(selu)
+threshold_ = _in_place(threshold)
 
 
 #: Those that a convolution can apply in its own pass.

@@ -10,7 +10,15 @@ from .._types import Operand, Result
 from ..autograd import TensorBase, assign, raw, record
 from ..random import generator
 
-__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"]
+__all__ = [
+    "alpha_dropout",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
+    "feature_dropout",
+]
 
 
 def _drop(
@@ -77,18 +85,34 @@ def alpha_dropout(
     input: Operand, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Result:
     """Dropout that keeps the mean and variance of :func:`selu` activations."""
+    return _drop_alpha("alpha_dropout", input, p, training, inplace, raw(input).shape)
+
+
+def feature_alpha_dropout(
+    input: Operand, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Result:
+    """:func:`alpha_dropout` of whole channels of (N, C, ...)."""
+    shape = raw(input).shape
+    mask = shape[:2] + (1,) * (len(shape) - 2)
+    return _drop_alpha("feature_alpha_dropout", input, p, training, inplace, mask)
+
+
+def _drop_alpha(
+    name: str, input: Operand, p: float, training: bool, inplace: bool, mask_shape: Any
+) -> Result:
     if not 0 <= p <= 1:
-        raise ValueError(
-            f"alpha_dropout: dropout probability has to be between 0 and 1, but got {p}"
-        )
+        raise ValueError(f"{name}: dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0:
         return input
     x = raw(input)
     low = -1.7580993408473766  # what selu tends to far below zero
     a = 0.0 if p == 1 else ((1 - p) * (1 + p * low * low)) ** -0.5
-    keep = (generator().random(x.shape, dtype=np.float32) >= p).astype(x.dtype)
-    y = a * (x * keep + low * (1 - keep) + p * -low)
+    keep = (generator().random(mask_shape, dtype=np.float32) >= p).astype(x.dtype)
+    y = (a * (x * keep + low * (1 - keep) + p * -low)).astype(x.dtype, copy=False)
     if not isinstance(input, TensorBase):
+        if inplace:
+            input[...] = y
+            return input
         return y
     result = record("AlphaDropout", y, (input,), lambda g: (g * (keep * a),))
     return assign(input, result) if inplace else result

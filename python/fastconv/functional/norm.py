@@ -21,6 +21,7 @@ __all__ = [
     "group_norm",
     "group_norm_backward",
     "instance_norm",
+    "instance_norm_backward",
     "layer_norm",
     "layer_norm_backward",
     "local_response_norm",
@@ -334,6 +335,14 @@ def instance_norm(
         _move(running_mean, rows.mean(-1).mean(0), momentum)
         _move(running_var, rows.var(-1, ddof=1).mean(0), momentum)
     return group_norm(input, x.shape[1], weight, bias, eps)
+
+
+@in_float32
+def instance_norm_backward(
+    grad_output: Array, input: Array, weight: Array | None = None, eps: float = 1e-5
+) -> NormGrads:
+    """Gradients of :func:`instance_norm` by the input's own statistics: (N, C, ...), (C,), (C,)."""
+    return group_norm_backward(grad_output, input, input.shape[1], weight, eps)
 
 
 @in_float32

@@ -15,8 +15,11 @@ from .resample import adaptive_sizes
 
 __all__ = [
     "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
@@ -87,6 +90,22 @@ def adaptive_max_pool2d(input: Operand, output_size: Any, return_indices: bool =
 def adaptive_max_pool3d(input: Operand, output_size: Any, return_indices: bool = False) -> Result:
     """The largest values of windows that share out the axes of (N, C, D, H, W)."""
     return _adaptive_maximum(3, input, output_size, return_indices)
+
+
+def _with_indices(function: Any) -> Any:
+    """PyTorch's spelling of ``return_indices=True``."""
+
+    def call(input: Operand, output_size: Any, return_indices: bool = True) -> Any:
+        return function(input, output_size, True)
+
+    call.__name__ = call.__qualname__ = f"{function.__name__}_with_indices"
+    call.__doc__ = f":func:`{function.__name__}` with ``return_indices=True``."
+    return call
+
+
+adaptive_max_pool1d_with_indices = _with_indices(adaptive_max_pool1d)
+adaptive_max_pool2d_with_indices = _with_indices(adaptive_max_pool2d)
+adaptive_max_pool3d_with_indices = _with_indices(adaptive_max_pool3d)
 
 
 # ---- Lp ------------------------------------------------------------------------------------------

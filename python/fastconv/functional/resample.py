@@ -20,6 +20,8 @@ __all__ = [
     "adaptive_avg_pool3d",
     "interpolate",
     "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 
@@ -322,3 +324,13 @@ def upsample(
 ) -> Result:
     """The older name of :func:`interpolate`."""
     return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input: Operand, size: Any = None, scale_factor: Any = None) -> Result:
+    """:func:`interpolate` by repeating values."""
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(input: Operand, size: Any = None, scale_factor: Any = None) -> Result:
+    """:func:`interpolate` bilinear, the corner values keeping their places."""
+    return interpolate(input, size, scale_factor, "bilinear", True)

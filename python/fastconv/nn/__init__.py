@@ -18,4 +18,5 @@ from .padding import *
 from .parameter import Buffer as Buffer
 from .parameter import Parameter as Parameter
 from .pooling import *
+from .ranking import *
 from .resample import *
