@@ -27,7 +27,8 @@ from page import machine
 from report import Row
 from timing import SETTLE_SECONDS, WARM_SECONDS, Call, measure
 
-TOLERANCE = {"float32": 3e-5, "float64": 1e-12}  # of the largest value; the tests hold real bounds
+# Of the largest value; the tests hold the real bounds. PyTorch has constants that are floats.
+TOLERANCE = {"float32": 3e-5, "float64": 1e-7}
 RANDOM = np.random.default_rng(0)
 Maker = Callable[[], np.ndarray]
 

@@ -13,7 +13,7 @@ struct UnaryKernel {
   void (*backward)(const T* g, const T* x, T* dx, ptrdiff_t n, T a, T b);  // dx may be g or x
 };
 
-constexpr int kUnaryCount = 15;
+constexpr int kUnaryCount = 22;
 
 template <class T>
 struct PointwiseKernels {

@@ -1,6 +1,5 @@
-// exp, log, tanh and the normal distribution function on whole vectors. NaN passes, infinities and
-// overflow go where libm sends them; errors are a few units in the last place
-// (tests/test_vmath.py).
+// exp, log1p and tanh on whole vectors. NaN passes, infinities and overflow go where libm sends
+// them; errors are a few units in the last place (tests/test_vmath.py).
 #pragma once
 
 #include "vec.h"
@@ -23,131 +22,193 @@ FC_INLINE V polynomial(V x, const T* c, int n) {  // c[0] x^(n-1) + ... + c[n-1]
   return y;
 }
 
-template <class V>
-FC_INLINE V absolute(V v) {
-  return v < 0 ? -v : v;
+// max(v, lo) and min(v, hi), one instruction each; a NaN in v survives. (With mask registers GCC
+// makes two of a comparison.)
+template <class T>
+FC_INLINE Vec<T> at_least(Vec<T> v, Vec<T> lo) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_max_ps(lo, v);
+  } else {
+    return _mm512_max_pd(lo, v);
+  }
+#else
+  return v < lo ? lo : v;
+#endif
 }
 
-// exp(x) = 2^n exp(r), n the integer nearest to x / log 2, exp(r) by its Taylor polynomial, whose
-// remainder on |r| <= log(2) / 2 is below half a unit. 2^n is applied in two halves, so that
-// results below the normal range come out right.
+template <class T>
+FC_INLINE Vec<T> at_most(Vec<T> v, Vec<T> hi) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_min_ps(hi, v);
+  } else {
+    return _mm512_min_pd(hi, v);
+  }
+#else
+  return v > hi ? hi : v;
+#endif
+}
+
+// The sign bit alone, and all others.
+template <class T>
+FC_INLINE Mask<T> sign_bit() {
+  return bits<Mask<T>>(splat(T(-0.0)));
+}
+
+template <class T>
+FC_INLINE Vec<T> absolute(Vec<T> v) {
+  return bits<Vec<T>>(bits<Mask<T>>(v) & ~sign_bit<T>());
+}
+
+// size >= 0, with the sign of v.
+template <class T>
+FC_INLINE Vec<T> with_sign(Vec<T> size, Vec<T> v) {
+  return bits<Vec<T>>(bits<Mask<T>>(size) | (bits<Mask<T>>(v) & sign_bit<T>()));
+}
+
+// How a float type is laid out, and what exp needs of it.
+template <class T>
+struct Format;
+
+template <>
+struct Format<float> {
+  static constexpr int kMantissa = 23, kBias = 127;
+  static constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  static constexpr float kLowest = -104.0f, kHighest = 89.0f;
+  static constexpr float kLog2High = 0.693359375f, kLog2Low = -2.12194440e-4f;
+  // Chebyshev fits of exp on +-log(2) / 2, relative error 3e-9 and, below, 4e-18.
+  static constexpr float kExp[] = {
+      1.39485928e-3f, 8.37513727e-3f, 4.16662181e-2f, 1.66664154e-1f, 5.00000011e-1f, 1.0f, 1.0f};
+};
+
+template <>
+struct Format<double> {
+  static constexpr int kMantissa = 52, kBias = 1023;
+  static constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double kLowest = -746.0, kHighest = 710.0;
+  static constexpr double kLog2High = 6.93145751953125e-1, kLog2Low = 1.42860682030941723212e-6;
+  static constexpr double kExp[] = {2.5114882786996687e-08,
+                                    2.7632655759332031e-07,
+                                    2.7557224918368869e-06,
+                                    2.4801485438447379e-05,
+                                    1.9841269909260645e-04,
+                                    1.3888888952356135e-03,
+                                    8.3333333333095068e-03,
+                                    4.1666666666487939e-02,
+                                    1.6666666666666702e-01,
+                                    5.0000000000000189e-01,
+                                    1.0,
+                                    1.0};
+};
+
+template <class C, size_t N>
+constexpr int count_of(const C (&)[N]) {
+  return static_cast<int>(N);
+}
+
+// p * 2^n for whole n, below the normal range and beyond the largest number too; t is kMagic + n.
+template <class T>
+FC_INLINE Vec<T> times_power(Vec<T> p, Vec<T> n, Vec<T> t) {
+#if defined(__AVX512F__)
+  (void)t;
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_scalef_ps(p, n);
+  } else {
+    return _mm512_scalef_pd(p, n);
+  }
+#else
+  using F = Format<T>;
+  (void)n;
+  const Mask<T> e = bits<Mask<T>>(t) - bits<Mask<T>>(splat(F::kMagic)), half = e >> 1;
+  return p * bits<Vec<T>>((half + F::kBias) << F::kMantissa) *
+         bits<Vec<T>>((e - half + F::kBias) << F::kMantissa);
+#endif
+}
+
+// x = n log 2 + r with the whole n nearest to x / log 2; t is kMagic + n.
+template <class T>
+struct Reduced {
+  Vec<T> n, t, r;
+};
+
+// For kLowest <= x <= kHighest.
+template <class T>
+FC_INLINE Reduced<T> reduce(Vec<T> x) {
+  using F = Format<T>;
+  const Vec<T> t = fma(x, splat(T(1.4426950408889634)), splat(F::kMagic));
+  const Vec<T> n = t - splat(F::kMagic);
+  return {n, t, fma(n, splat(-F::kLog2Low), fma(n, splat(-F::kLog2High), x))};
+}
+
+template <class T>
+FC_INLINE Vec<T> exp(const Reduced<T>& x) {
+  using F = Format<T>;
+  return times_power<T>(polynomial<T>(x.r, F::kExp, count_of(F::kExp)), x.n, x.t);
+}
+
+// x where exp neither vanishes nor overflows.
+template <class T>
+FC_INLINE Vec<T> within_range(Vec<T> x) {
+  return at_most<T>(at_least<T>(x, splat(Format<T>::kLowest)), splat(Format<T>::kHighest));
+}
+
 template <class T>
 FC_INLINE Vec<T> exp(Vec<T> x) {
-  using I = Mask<T>;
-  if constexpr (sizeof(T) == 4) {
-    constexpr float kTaylor[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24,
-                                 1.0f / 6,    0.5f,       1.0f,       1.0f};
-    constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-    x = clamp(x, splat(-104.0f), splat(89.0f));
-    const Vec<T> t = fma(x, splat(1.44269504f), splat(kMagic));
-    const Vec<T> n = t - splat(kMagic);
-    Vec<T> r = fma(n, splat(-0.693359375f), x);
-    r = fma(n, splat(2.12194440e-4f), r);
-    const Vec<T> p = polynomial<T>(r, kTaylor, 8);
-    const I e = bits<I>(t) - bits<I>(splat(kMagic));
-    const I half = e >> 1;
-    return p * bits<Vec<T>>((half + 127) << 23) * bits<Vec<T>>((e - half + 127) << 23);
-  } else {
-    constexpr double kTaylor[] = {1.0 / 6227020800,
-                                  1.0 / 479001600,
-                                  1.0 / 39916800,
-                                  1.0 / 3628800,
-                                  1.0 / 362880,
-                                  1.0 / 40320,
-                                  1.0 / 5040,
-                                  1.0 / 720,
-                                  1.0 / 120,
-                                  1.0 / 24,
-                                  1.0 / 6,
-                                  0.5,
-                                  1.0,
-                                  1.0};
-    constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52
-    x = clamp(x, splat(-746.0), splat(710.0));
-    const Vec<T> t = fma(x, splat(1.4426950408889634), splat(kMagic));
-    const Vec<T> n = t - splat(kMagic);
-    Vec<T> r = fma(n, splat(-6.93145751953125e-1), x);
-    r = fma(n, splat(-1.42860682030941723212e-6), r);
-    const Vec<T> p = polynomial<T>(r, kTaylor, 14);
-    const I e = bits<I>(t) - bits<I>(splat(kMagic));
-    const I half = e >> 1;
-    return p * bits<Vec<T>>((half + 1023) << 52) * bits<Vec<T>>((e - half + 1023) << 52);
-  }
+  return exp<T>(reduce<T>(within_range<T>(x)));
 }
 
-// log(1 + u) for u >= 0, by libm lane by lane for doubles; for floats log(1 + u) = 2 artanh(u / (2
-// + u)) after scaling 1 + u into [sqrt(1/2), sqrt(2)).
+// exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1): no digits are lost near zero, where n is.
+template <class T>
+FC_INLINE Vec<T> expm1(const Reduced<T>& v) {
+  using F = Format<T>;
+  const Vec<T> one = splat(T(1));
+  const Vec<T> power = times_power<T>(one, v.n, v.t);
+  const Vec<T> small = v.r * polynomial<T>(v.r, F::kExp, count_of(F::kExp) - 1);
+  return fma(power, small, power - one);
+}
+
+template <class T>
+FC_INLINE Vec<T> expm1(Vec<T> x) {
+  return expm1<T>(reduce<T>(within_range<T>(x)));
+}
+
+// log(1 + u) for u >= 0: 1 + u = 2^e m with m in [sqrt(1/2), sqrt(2)), and log m = 2 artanh(s) with
+// s = (m - 1) / (m + 1).
 template <class T>
 FC_INLINE Vec<T> log1p(Vec<T> u) {
+  using I = Mask<T>;
+  const Vec<T> one = splat(T(1)), y = u + one;
+  const Vec<T> lost = u - (y - one);  // for a large u the one is lost, and rightly so
+  const I e = (bits<I>(y) - bits<I>(splat(T(0.70710678118654752)))) >> Format<T>::kMantissa;
+  const Vec<T> m = bits<Vec<T>>(bits<I>(y) - (e << Format<T>::kMantissa));
+  const Vec<T> s = (m - one) / (m + one), z = s * s;
+  Vec<T> tail;
   if constexpr (sizeof(T) == 4) {
-    using I = Mask<T>;
-    // For a large u the one is lost, and rightly so.
-    const Vec<T> y = u + splat(1.0f);
-    const Vec<T> lost = u - (y - splat(1.0f));
-    I e = (bits<I>(y) - bits<I>(splat(0.70710678f))) >> 23;
-    const Vec<T> m = bits<Vec<T>>(bits<I>(y) - (e << 23));
-    const Vec<T> f = m - splat(1.0f);
-    const Vec<T> s = f / (m + splat(1.0f)), z = s * s;
     constexpr float kSeries[] = {2.0f / 9, 2.0f / 7, 2.0f / 5, 2.0f / 3};
-    const Vec<T> tail = s * z * polynomial<T>(z, kSeries, 4);
-    const Vec<T> n = __builtin_convertvector(e, Vec<T>);
-    Vec<T> r = (s + s) + tail + n * splat(0.693147181f) + lost / y;
-    const Vec<T> big = splat(3.0e38f);
-    return u > big ? u : (u != u ? u : r);
+    tail = polynomial<T>(z, kSeries, 4);
   } else {
-    for (int i = 0; i < kLanes<T>; ++i) u[i] = __builtin_log1p(u[i]);
-    return u;
+    constexpr double kSeries[] = {2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13,
+                                  2.0 / 11, 2.0 / 9,  2.0 / 7,  2.0 / 5,  2.0 / 3};
+    tail = polynomial<T>(z, kSeries, 10);
   }
+  const Vec<T> n = __builtin_convertvector(e, Vec<T>);
+  const Vec<T> r = (s + s) + s * z * tail + n * splat(T(0.69314718055994531)) + lost / y;
+  const Vec<T> big = splat(static_cast<T>(sizeof(T) == 4 ? 3.0e38 : 1.0e308));
+  return u > big ? u : (u != u ? u : r);
 }
 
-// tanh(x) by an odd rational function near zero (Cephes), 1 - 2 / (exp(2 x) + 1) elsewhere.
+// tanh(x) = m / (m + 2) with m = exp(2 |x|) - 1, one from |x| = 20 on.
 template <class T>
 FC_INLINE Vec<T> tanh(Vec<T> x) {
-  const Vec<T> a = absolute(x), z = x * x;
-  const Vec<T> far = splat(T(1)) - splat(T(2)) / (exp<T>(a + a) + splat(T(1)));
-  Vec<T> near;
-  if constexpr (sizeof(T) == 4) {
-    constexpr float kP[] = {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f,
-                            1.33314422036e-1f, -3.33332819422e-1f};
-    near = fma(polynomial<T>(z, kP, 5) * z, x, x);
-  } else {
-    constexpr double kP[] = {-9.64399179425052238628e-1, -9.92877231001918586564e1,
-                             -1.61468768441708447952e3};
-    constexpr double kQ[] = {1.0, 1.12811678491632931402e2, 2.23548839060100448583e3,
-                             4.84406305325125486048e3};
-    near = fma(x * z, polynomial<T>(z, kP, 3) / polynomial<T>(z, kQ, 4), x);
-  }
-  const Vec<T> signed_far = x < 0 ? -far : far;
-  return a < splat(T(0.625)) ? near : signed_far;
+  const Vec<T> a = at_most<T>(absolute<T>(x), splat(T(20)));
+  const Vec<T> m = expm1<T>(reduce<T>(a + a));
+  return with_sign<T>(m / (m + splat(T(2))), x);
 }
 
 template <class T>
 FC_INLINE Vec<T> sigmoid(Vec<T> x) {
   return splat(T(1)) / (splat(T(1)) + exp<T>(-x));
-}
-
-// The normal distribution function. Floats: erfc by the Chebyshev fit of Numerical Recipes (erfcc,
-// relative error 1.2e-7), its argument's square taken with a correction; doubles: libm.
-template <class T>
-FC_INLINE Vec<T> normal_cdf(Vec<T> x) {
-  if constexpr (sizeof(T) == 4) {
-    constexpr float kFit[] = {0.17087277f,  -0.82215223f, 1.48851587f, -1.13520398f, 0.27886807f,
-                              -0.18628806f, 0.09678418f,  0.37409196f, 1.00002368f,  -1.26551223f};
-    const Vec<T> z = absolute(x) * splat(0.70710678f);
-    const Vec<T> t = splat(1.0f) / fma(splat(0.5f), z, splat(1.0f));
-    const Vec<T> square = z * z;
-    const Vec<T> lost = fma(z, z, -square);
-    const Vec<T> tail =
-        splat(0.5f) * t * exp<T>(polynomial<T>(t, kFit, 10) - square) * (splat(1.0f) - lost);
-    const Vec<T> huge = splat(1.0e4f);
-    const Vec<T> small = z > huge ? Vec<T>{} : tail;
-    return x < 0 ? small : splat(1.0f) - small;
-  } else {
-    for (int i = 0; i < kLanes<T>; ++i) {
-      x[i] = 0.5 * __builtin_erfc(-x[i] * 0.70710678118654752440);
-    }
-    return x;
-  }
 }
 
 }  // namespace

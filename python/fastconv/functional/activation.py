@@ -263,8 +263,12 @@ def celu(input: Operand, alpha: float = 1.0, inplace: bool = False) -> Result:
         "Celu",
         input,
         inplace,
-        lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)),
-        lambda g, x: g * np.where(x > 0, 1, np.exp(np.minimum(x, 0) / alpha)),
+        row(
+            "celu", lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)), alpha
+        ),
+        row_backward(
+            "celu", lambda g, x: g * np.where(x > 0, 1, np.exp(np.minimum(x, 0) / alpha)), alpha
+        ),
     )
 
 
@@ -308,8 +312,13 @@ def threshold(input: Operand, threshold: float, value: float, inplace: bool = Fa
         "Threshold",
         input,
         inplace,
-        lambda x: np.where(x > threshold, x, np.asarray(value, x.dtype)),
-        lambda g, x: g * (x > threshold),
+        row(
+            "threshold",
+            lambda x: np.where(x <= threshold, np.asarray(value, x.dtype), x),
+            threshold,
+            value,
+        ),
+        row_backward("threshold", lambda g, x: np.where(x <= threshold, 0, g), threshold, value),
     )
 
 
@@ -341,8 +350,8 @@ def logsigmoid(input: Operand) -> Result:
         "LogSigmoid",
         input,
         False,
-        lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
-        lambda g, x: g * _sigmoid(-x),
+        row("logsigmoid", lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))),
+        row_backward("logsigmoid", lambda g, x: g * _sigmoid(-x)),
     )
 
 
@@ -444,8 +453,8 @@ def softsign(input: Operand) -> Result:
         "Softsign",
         input,
         False,
-        lambda x: x / (1 + np.abs(x)),
-        lambda g, x: g / np.square(1 + np.abs(x)),
+        row("softsign", lambda x: x / (1 + np.abs(x))),
+        row_backward("softsign", lambda g, x: g / np.square(1 + np.abs(x))),
     )
 
 
@@ -455,8 +464,8 @@ def tanhshrink(input: Operand) -> Result:
         "Tanhshrink",
         input,
         False,
-        lambda x: x - np.tanh(x),
-        lambda g, x: g * np.square(np.tanh(x)),
+        row("tanhshrink", lambda x: x - np.tanh(x)),
+        row_backward("tanhshrink", lambda g, x: g * np.square(np.tanh(x))),
     )
 
 
@@ -468,8 +477,12 @@ def softshrink(input: Operand, lambd: float = 0.5) -> Result:
         "Softshrink",
         input,
         False,
-        lambda x: np.where(x > lambd, x - lambd, np.where(x < -lambd, x + lambd, x * 0)),
-        lambda g, x: g * (np.abs(x) > lambd),
+        row(
+            "softshrink",
+            lambda x: np.where(x > lambd, x - lambd, np.where(x < -lambd, x + lambd, x * 0)),
+            lambd,
+        ),
+        row_backward("softshrink", lambda g, x: np.where(np.abs(x) <= lambd, 0, g), lambd),
     )
 
 
@@ -479,8 +492,8 @@ def hardshrink(input: Operand, lambd: float = 0.5) -> Result:
         "Hardshrink",
         input,
         False,
-        lambda x: np.where(np.abs(x) <= lambd, x.dtype.type(0), x),
-        lambda g, x: g * (np.abs(x) > lambd),
+        row("hardshrink", lambda x: np.where(np.abs(x) <= lambd, x.dtype.type(0), x), lambd),
+        row_backward("hardshrink", lambda g, x: np.where(np.abs(x) <= lambd, 0, g), lambd),
     )
 
 
