@@ -13,6 +13,7 @@ namespace fastconv {
   X(DepthwiseTable, depthwise, isa) \
   X(GemmTable, gemm, isa)           \
   X(NormTable, norm, isa)           \
+  X(PlaneTable, plane, isa)         \
   X(PointwiseTable, pointwise, isa) \
   X(PoolTable, pool, isa)           \
   X(UpdateTable, update, isa)       \

@@ -8,6 +8,7 @@
 
 #include "contracts/depthwise.h"
 #include "contracts/gemm.h"
+#include "contracts/plane.h"
 #include "contracts/pool.h"
 #include "contracts/rows.h"
 #include "contracts/winograd.h"

@@ -5,10 +5,24 @@
 #include <limits>
 
 #include "../isa.h"
+#include "memory.h"
 #include "rows.h"
 
 namespace fastconv {
 namespace {
+
+template <class T>
+void run(const ConvCall<T>& call, bool input_gradient, const RowData<T>& data) {
+  const ConvProblem& p = *call.p;
+  const bool planes = reads_planes(p, input_gradient, sizeof(T));
+  if (planes && finite_weights(p, call.weight)) {
+    return run_planes(p, input_gradient, data, call.scratch, call.threads);
+  }
+  const RowPlan plan = plan_rows(p, input_gradient, sizeof(T), call.threads);
+  if (!planes) return run_rows(plan, data, call.scratch, call.threads);
+  const Scratch scratch(row_bytes(plan, sizeof(T), call.threads));
+  run_rows(plan, data, scratch.data(), call.threads);
+}
 
 template <class T>
 void forward(const ConvCall<T>& call) {
@@ -20,7 +34,7 @@ void forward(const ConvCall<T>& call) {
   // Activations that are a clamp are fused; the others run over the finished result.
   data.lo = a == Activation::relu || a == Activation::relu6 ? T(0) : -infinity;
   data.hi = a == Activation::relu6 ? T(6) : infinity;
-  run_rows(plan_rows(*call.p, false, sizeof(T), call.threads), data, call.scratch, call.threads);
+  run(call, false, data);
 }
 
 template <class T>
@@ -28,7 +42,7 @@ void input(const ConvCall<T>& call) {
   RowData<T> data{call.grad, call.weight, call.result};
   data.lo = -std::numeric_limits<T>::infinity();
   data.hi = std::numeric_limits<T>::infinity();
-  run_rows(plan_rows(*call.p, true, sizeof(T), call.threads), data, call.scratch, call.threads);
+  run(call, true, data);
 }
 
 bool depthwise(const ConvProblem& p) {
@@ -43,6 +57,7 @@ size_t nothing(const ConvProblem&, size_t) {
 }
 template <bool input_gradient>
 size_t workspace(const ConvProblem& p, size_t item, int threads, bool) {
+  if (reads_planes(p, input_gradient, item)) return plane_bytes(p, input_gradient, item, threads);
   return row_bytes(plan_rows(p, input_gradient, item, threads), item, threads);
 }
 size_t weight_workspace(const ConvProblem& p, size_t item, int threads, bool) {

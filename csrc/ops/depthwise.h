@@ -92,6 +92,15 @@ void fill_strip(const RowPlan& plan, const int64_t (&lo)[3], const T* src, int64
 // Bytes of the strips of a batch, from their lead to the last vector that may be read.
 size_t strip_bytes(const RowPlan& plan, int64_t units, size_t item);
 
+// Planes that are read where they lie instead of from a strip: small ones with common kernels.
+bool reads_planes(const ConvProblem& p, bool input_gradient, size_t item);
+size_t plane_bytes(const ConvProblem& p, bool input_gradient, size_t item, int threads);
+template <class T>
+bool finite_weights(const ConvProblem& p, const T* w);  // run_planes needs them
+template <class T>
+void run_planes(const ConvProblem& p, bool input_gradient, const RowData<T>& data, char* scratch,
+                int threads);
+
 // The weight gradient, by the same strips.
 template <class T>
 void band_weight(const ConvCall<T>& call);

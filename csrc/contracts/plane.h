@@ -1,0 +1,62 @@
+// Convolution of whole small planes, read where they lie: depthwise and grouped layers without a
+// copy.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fastconv {
+
+// Where the taps of a plane lie: output (i, j) reads input (i * step + r - top, j * step + s -
+// left) for r < rows, s < cols.
+struct PlaneTaps {
+  int rows, cols;  // rows: 3, 5 or 7; cols: at most most_cols
+  ptrdiff_t top, left;
+  int step;  // 1 or 2
+};
+
+// Some output planes of a group, for several units (a unit is a group of an image):
+//
+//   out[o, i, j] = clamp(bias[o] + residual[o, i, j] + sum over sources c and taps (r, s) of
+//       w[o * w_result + c * w_source + r * w_row + s * w_col] *
+//       src[c, i * step + r - top, j * step + s - left])
+//
+// Taps outside the plane count as zero and are skipped, so weights must be finite. May read
+// reach(g) elements before the planes of a unit and after them, but does not use what is there.
+// Padding is less than the taps on every side.
+template <class T>
+struct PlaneSum {
+  PlaneTaps taps;
+  const T* src;
+  ptrdiff_t in_rows, in_cols;  // planes lie one after the other
+  ptrdiff_t sources;
+  const T* w;
+  ptrdiff_t w_result, w_source, w_row, w_col;
+  T* out;
+  ptrdiff_t out_rows, out_cols;
+  ptrdiff_t row_lo, row_hi;  // output rows to compute; all of them where whole_planes(g)
+  ptrdiff_t results;
+  const T* bias;      // of the first result, or null
+  const T* residual;  // like out, or null
+  bool clamped;
+  T lo, hi;
+  ptrdiff_t units;
+  ptrdiff_t next_src, next_w, next_out, next_bias;  // from unit to unit; residual like out
+};
+
+template <class T>
+struct PlaneKernels {
+  int most_cols;
+  ptrdiff_t most_width;  // of an output plane
+  void (*sum)(const PlaneSum<T>& g);
+  bool (*whole_planes)(const PlaneSum<T>& g);
+  ptrdiff_t (*reach)(const PlaneSum<T>& g);
+  bool (*all_finite)(const T* x, ptrdiff_t n);
+};
+
+struct PlaneTable {
+  PlaneKernels<float> f32;
+  PlaneKernels<double> f64;
+};
+
+}  // namespace fastconv

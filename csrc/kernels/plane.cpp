@@ -1,0 +1,17 @@
+// Compiled once per instruction set; exports one table.
+#include "plane.h"
+
+namespace fastconv {
+namespace {
+
+template <class T>
+constexpr PlaneKernels<T> plane_table() {
+  return {kPlaneCols,   kPlaneVectors * kLanes<T>, plane_sum<T>, whole_planes<T>, plane_reach<T>,
+          all_finite<T>};
+}
+
+}  // namespace
+
+extern const PlaneTable FASTCONV_TABLE(plane);
+const PlaneTable FASTCONV_TABLE(plane) = {plane_table<float>(), plane_table<double>()};
+}  // namespace fastconv

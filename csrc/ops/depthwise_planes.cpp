@@ -1,0 +1,162 @@
+// Depthwise and grouped convolution of planes that are read where they lie.
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "../isa.h"
+#include "depthwise.h"
+#include "memory.h"
+#include "parallel.h"
+
+namespace fastconv {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// The part of the kernel's work that is the same for every unit.
+template <class T>
+PlaneSum<T> plane_sum_of(const ConvProblem& p, bool input_gradient) {
+  PlaneSum<T> g{};
+  const int64_t* in = input_gradient ? p.out : p.in;
+  const int64_t* out = input_gradient ? p.in : p.out;
+  g.taps.rows = static_cast<int>(p.ker[1]);
+  g.taps.cols = static_cast<int>(p.ker[2]);
+  g.taps.top = p.pad_lo[1];
+  g.taps.left = p.pad_lo[2];
+  g.taps.step = static_cast<int>(p.stride[1]);
+  g.in_rows = in[1];
+  g.in_cols = in[2];
+  g.out_rows = out[1];
+  g.out_cols = out[2];
+  g.row_hi = out[1];
+  g.sources = p.cg();
+  g.results = p.kg();
+  g.w_source = p.taps();
+  g.w_result = p.cg() * p.taps();
+  g.w_row = p.ker[2];
+  g.w_col = 1;
+  if (input_gradient) {  // the same with the taps in reverse
+    g.taps.top = p.ker[1] - 1 - p.pad_lo[1];
+    g.taps.left = p.ker[2] - 1 - p.pad_lo[2];
+    std::swap(g.sources, g.results);
+    std::swap(g.w_source, g.w_result);
+    g.w_row = -g.w_row;
+    g.w_col = -1;
+  }
+  g.next_src = g.sources * g.in_rows * g.in_cols;
+  g.next_out = g.results * g.out_rows * g.out_cols;
+  g.next_w = p.kg() * p.cg() * p.taps();
+  g.next_bias = g.results;
+  return g;
+}
+
+// A task is a run of units, or some rows of one where there are few.
+template <class T>
+struct PlanePlan {
+  PlaneSum<T> g;
+  int64_t units, run;  // (image, group) pairs, and those of a task
+  int64_t row_block;   // output rows of a task
+  int64_t reach;       // elements beside the planes of a unit that may be read
+  size_t copy;         // bytes of a unit's sources with the reach on either side
+  int64_t runs() const { return ceil_div(units, run); }
+  int64_t tasks() const { return runs() * ceil_div(g.out_rows, row_block); }
+};
+
+template <class T>
+PlanePlan<T> plan_planes(const ConvProblem& p, bool input_gradient, int threads) {
+  const auto& kernel = of_type<T>(*kernels().plane);
+  PlanePlan<T> t;
+  t.g = plane_sum_of<T>(p, input_gradient);
+  t.units = p.n * p.groups;
+  t.row_block = t.g.out_rows;
+  // Tasks of some 20 microseconds, and enough of them.
+  const int64_t work = t.g.next_out * t.g.sources * p.taps() / (kernels().vector_bytes / 4) + 100;
+  t.run = std::max<int64_t>(1, std::min(t.units, 150000 / work));
+  if (threads > 1) {
+    const int64_t want = 4 * threads;
+    t.run = std::max<int64_t>(1, std::min(t.run, t.units / want));
+    if (t.units < want && !kernel.whole_planes(t.g)) {
+      const int64_t rows = ceil_div(t.g.out_rows * t.units, want);
+      t.row_block = std::min(t.g.out_rows, ceil_div(rows, 8) * 8);
+    }
+  }
+  t.reach = kernel.reach(t.g);
+  t.copy = Carver::bytes<T>(static_cast<size_t>(t.g.next_src + 2 * t.reach));
+  return t;
+}
+
+}  // namespace
+
+bool reads_planes(const ConvProblem& p, bool input_gradient, size_t item) {
+  const auto fits = [&](const auto& kernel) {
+    if (p.ker[0] != 1 || p.in[0] != 1 || p.out[0] != 1 || !p.unit_dilation()) return false;
+    if (p.ker[1] != 3 && p.ker[1] != 5 && p.ker[1] != 7) return false;
+    if (p.ker[2] > kernel.most_cols) return false;
+    if (p.stride[1] != p.stride[2] || p.stride[1] > (input_gradient ? 1 : 2)) return false;
+    for (int i = 1; i < 3; ++i) {
+      if (p.pad_lo[i] >= p.ker[i] || p.pad_hi[i] >= p.ker[i]) return false;
+    }
+    if ((input_gradient ? p.in : p.out)[2] > kernel.most_width) return false;
+    // The units at either end are copied, which must be little beside the others.
+    const int64_t bytes = (input_gradient ? p.kg() * p.out_plane() : p.cg() * p.in_plane()) *
+                          static_cast<int64_t>(item);
+    return bytes <= (p.n * p.groups < 16 ? 16 << 10 : 1 << 20);
+  };
+  return item == 4 ? fits(kernels().plane->f32) : fits(kernels().plane->f64);
+}
+
+size_t plane_bytes(const ConvProblem& p, bool input_gradient, size_t item, int threads) {
+  const size_t copy = item == 4 ? plan_planes<float>(p, input_gradient, threads).copy
+                                : plan_planes<double>(p, input_gradient, threads).copy;
+  return static_cast<size_t>(threads) * copy;
+}
+
+template <class T>
+bool finite_weights(const ConvProblem& p, const T* w) {
+  return of_type<T>(*kernels().plane).all_finite(w, p.k * p.cg() * p.taps());
+}
+
+template <class T>
+void run_planes(const ConvProblem& p, bool input_gradient, const RowData<T>& data, char* scratch,
+                int threads) {
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  const auto& kernel = of_type<T>(*kernels().plane);
+  const PlanePlan<T> t = plan_planes<T>(p, input_gradient, threads);
+  // Units [safe, units - safe) may be read beyond.
+  const int64_t safe = ceil_div(t.reach, t.g.next_src);
+  parallel_for(t.tasks(), threads, [&](int64_t task, int thread) {
+    PlaneSum<T> g = t.g;
+    T* const copy = reinterpret_cast<T*>(scratch + static_cast<size_t>(thread) * t.copy) + t.reach;
+    g.row_lo = task / t.runs() * t.row_block;
+    g.row_hi = std::min(g.row_lo + t.row_block, g.out_rows);
+    g.lo = data.lo;
+    g.hi = data.hi;
+    g.clamped = data.lo > -infinity || data.hi < infinity;
+    const int64_t first = task % t.runs() * t.run, last = std::min(first + t.run, t.units);
+    for (int64_t unit = first; unit < last; unit += g.units) {
+      const int64_t group = unit % p.groups;
+      g.src = data.src + unit * g.next_src;
+      if (unit < safe || unit >= t.units - safe) {
+        g.units = 1;
+        std::memcpy(copy, g.src, static_cast<size_t>(g.next_src) * sizeof(T));
+        g.src = copy;
+      } else {
+        g.units = std::min({last, t.units - safe, unit - group + p.groups}) - unit;
+      }
+      g.w = data.w + group * g.next_w + (input_gradient ? p.taps() - 1 : 0);
+      g.out = data.dst + unit * g.next_out;
+      g.bias = data.bias ? data.bias + group * g.next_bias : nullptr;
+      g.residual = data.residual ? data.residual + unit * g.next_out : nullptr;
+      kernel.sum(g);
+    }
+  });
+}
+
+template bool finite_weights<float>(const ConvProblem&, const float*);
+template bool finite_weights<double>(const ConvProblem&, const double*);
+template void run_planes<float>(const ConvProblem&, bool, const RowData<float>&, char*, int);
+template void run_planes<double>(const ConvProblem&, bool, const RowData<double>&, char*, int);
+
+}  // namespace fastconv
