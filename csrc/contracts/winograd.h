@@ -75,11 +75,13 @@ struct WinogradProduct {
   T* c;
   ptrdiff_t c_row;
   ptrdiff_t rows, depth;
-  bool narrow;               // one vector of lanes instead of nr
-  bool resume;               // sums start from C: splitting the depth changes no bit
-  bool add;                  // sums are added to C: short sums err less
-  const T *next_a, *next_b;  // what the products after this one read: fetched meanwhile
-  ptrdiff_t next_a_bytes, next_b_bytes;
+  bool narrow;      // one vector of lanes instead of nr
+  bool resume;      // sums start from C: splitting the depth changes no bit
+  bool add;         // sums are added to C: short sums err less
+  const T* next_a;  // A of the next product, whose first rows are fetched meanwhile
+  // What later products read: this many elements are brought to the second-level cache.
+  const T *far_a, *far_b;
+  ptrdiff_t far_a_count, far_b_count;
 };
 
 template <class T>

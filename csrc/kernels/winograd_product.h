@@ -13,15 +13,32 @@ constexpr int kProductRows = kRegisters == 32 ? 14 : 6;
 template <class T>
 constexpr int kProductLanes = 2 * kLanes<T>;
 
-// Steps of k between looks at what to fetch.
+// Steps of k between fetches.
 constexpr int kStride = 4;
+
+// Cache lines to fetch, a few every kStride steps of k.
+struct Ahead {
+  const char* at;
+  int lines;
+
+  // `count` elements from p on, in `steps` times kStride steps.
+  template <class T>
+  FC_INLINE void start(const T* p, ptrdiff_t count, ptrdiff_t steps) {
+    at = reinterpret_cast<const char*>(p);
+    lines = static_cast<int>((count * sizeof(T) + 64 * steps - 1) / (64 * steps));
+  }
+  template <int kLevel>  // 3 for the first-level cache, 2 for the second
+  FC_INLINE void fetch() {
+    for (int i = 0; i < lines; ++i, at += 64) __builtin_prefetch(at, 0, kLevel);
+  }
+};
 
 template <class T>
 struct ProductTile {
   const T* a;
   T* c;
-  const char *next_a, *next_b;  // what to fetch
-  ptrdiff_t step_a, step_b;     // bytes of it every kStride steps of k
+  Ahead near_a;        // the rows after these, to the first-level cache
+  Ahead far_a, far_b;  // what later products read, to the second-level cache
 };
 
 // Rows of A through two bases and three strides, which the address modes of x86 reach without more
@@ -35,11 +52,12 @@ struct RowAddress {
         one(a_row * static_cast<ptrdiff_t>(sizeof(T))),
         three(3 * one),
         five(5 * one) {
-    keep(one);
-    keep(three);
-    keep(five);
+    // Hides where a stride comes from, lest the compiler give every row a register of its own.
+    hide(one);
+    hide(three);
+    hide(five);
   }
-  FC_INLINE const T& operator[](int i) const {
+  FC_INLINE const T* operator[](int i) const {
     const char* b = base[i / 7];
     switch (i % 7) {
       case 1:
@@ -61,62 +79,64 @@ struct RowAddress {
         b += 2 * three;
         break;
     }
-    return *reinterpret_cast<const T*>(b);
+    return reinterpret_cast<const T*>(b);
   }
-  FC_INLINE void advance(ptrdiff_t bytes) {
-    base[0] += bytes;
-    base[1] += bytes;
+  FC_INLINE void advance(ptrdiff_t elements) {
+    base[0] += elements * static_cast<ptrdiff_t>(sizeof(T));
+    base[1] += elements * static_cast<ptrdiff_t>(sizeof(T));
   }
-
- private:
-  // Hides where a stride comes from, lest the compiler give every row a register of its own.
-  static FC_INLINE void keep(ptrdiff_t& x) { asm("" : "+r"(x)); }
 };
 
-template <class T, int R, int NV>
+// Every register of C's tile and its place in memory.
+template <class T, int R, int NV, class Use>
+FC_INLINE void each_vector(T* c, ptrdiff_t c_row, Vec<T> (&acc)[R][NV], const Use& use) {
+  FC_UNROLL for (int i = 0; i < R; ++i, c += c_row) {
+    FC_UNROLL for (int v = 0; v < NV; ++v) use(c + v * kLanes<T>, acc[i][v]);
+    hide(c);  // one pointer that moves, not one for every row
+  }
+}
+
+// kUnit: the depth of A is contiguous.
+template <class T, int R, int NV, bool kUnit>
 __attribute__((noinline)) void product_tile(const WinogradProduct<T>& g, const ProductTile<T>& o) {
   constexpr int L = kLanes<T>;
   Vec<T> acc[R][NV];
-  const ptrdiff_t a_k = g.a_k * static_cast<ptrdiff_t>(sizeof(T));
-  const ptrdiff_t b_k = g.b_k, c_row = g.c_row, depth = g.depth;
-  if (g.resume) {
-    FC_UNROLL for (int i = 0; i < R; ++i) {
-      FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = load(o.c + i * c_row + v * L);
-    }
-  } else {
-    FC_UNROLL for (int i = 0; i < R; ++i) {
-      FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = Vec<T>{};
-    }
+  const ptrdiff_t a_k = kUnit ? 1 : g.a_k, b_k = g.b_k;
+  FC_UNROLL for (int i = 0; i < R; ++i) {
+    FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = Vec<T>{};
   }
+  if (g.resume) each_vector(o.c, g.c_row, acc, [](const T* c, Vec<T>& x) { x = load(c); });
   RowAddress<T> a(o.a, g.a_row);
   const T* b = g.b;
-  const char *next_a = o.next_a, *next_b = o.next_b, *until_a = next_a, *until_b = next_b;
-  for (ptrdiff_t k = 0; k < depth;) {
-    const ptrdiff_t stop = k + kStride < depth ? k + kStride : depth;
-    until_a += o.step_a;
-    until_b += o.step_b;
-    for (; next_a < until_a; next_a += 64) __builtin_prefetch(next_a, 0, 2);
-    for (; next_b < until_b; next_b += 64) __builtin_prefetch(next_b, 0, 2);
-    for (; k < stop; ++k, a.advance(a_k), b += b_k) {
-      Vec<T> bv[NV];
-      FC_UNROLL for (int v = 0; v < NV; ++v) {
-        bv[v] = load(b + v * L);
-        pin(bv[v]);
-      }
-      FC_UNROLL for (int i = 0; i < R; ++i) {
-        const Vec<T> x = splat(a[i]);
-        FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
-      }
+  const auto step = [&](int k) FC_LAMBDA {
+    Vec<T> bv[NV];
+    FC_UNROLL for (int v = 0; v < NV; ++v) {
+      bv[v] = load(b + v * L);
+      pin(bv[v]);
     }
-  }
-  if (g.add) {
+    b += b_k;
     FC_UNROLL for (int i = 0; i < R; ++i) {
-      FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] += load(o.c + i * c_row + v * L);
+      const Vec<T> x = splat(a[i][k]);
+      FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
+    }
+  };
+  Ahead near_a = o.near_a, far_a = o.far_a, far_b = o.far_b;
+  ptrdiff_t k = g.depth;
+  for (; k >= kStride; k -= kStride) {
+    near_a.fetch<3>();
+    far_a.fetch<2>();
+    far_b.fetch<2>();
+    if constexpr (kUnit) {
+      FC_UNROLL for (int i = 0; i < kStride; ++i) step(i);
+      a.advance(kStride);
+    } else {
+      // Unrolling would save nothing here.
+      _Pragma("GCC unroll 1") for (int i = 0; i < kStride; ++i, a.advance(a_k)) step(0);
     }
   }
-  FC_UNROLL for (int i = 0; i < R; ++i) {
-    FC_UNROLL for (int v = 0; v < NV; ++v) store(o.c + i * c_row + v * L, acc[i][v]);
-  }
+  for (; k > 0; --k, a.advance(a_k)) step(0);
+  if (g.add) each_vector(o.c, g.c_row, acc, [](const T* c, Vec<T>& x) { x += load(c); });
+  each_vector(o.c, g.c_row, acc, [](T* c, const Vec<T>& x) { store(c, x); });
 }
 
 // 0, 1, ... N - 1 as template arguments.
@@ -133,9 +153,9 @@ template <class T>
 using ProductFn = void (*)(const WinogradProduct<T>&, const ProductTile<T>&);
 
 // The tile for 1 to kProductRows rows.
-template <class T, int NV, int... R>
+template <class T, int NV, bool kUnit, int... R>
 FC_INLINE ProductFn<T> pick_product(ptrdiff_t rows, RowCounts<R...>) {
-  static constexpr ProductFn<T> kTiles[] = {product_tile<T, R + 1, NV>...};
+  static constexpr ProductFn<T> kTiles[] = {product_tile<T, R + 1, NV, kUnit>...};
   return kTiles[rows - 1];
 }
 
@@ -146,21 +166,26 @@ void winograd_product(const WinogradProduct<T>& g) {
   const int rows = static_cast<int>(g.rows);
   const int groups = (rows + kProductRows - 1) / kProductRows;
   const int most = (rows + groups - 1) / groups, whole = rows - groups * (most - 1);
+  const ptrdiff_t steps = (g.depth + kStride - 1) / kStride;
+  const ptrdiff_t far_a = g.far_a_count / groups, far_b = g.far_b_count / groups;
   ProductTile<T> o;
   o.a = g.a;
   o.c = g.c;
-  o.next_a = reinterpret_cast<const char*>(g.next_a);
-  o.next_b = reinterpret_cast<const char*>(g.next_b);
-  const ptrdiff_t share_a = g.next_a_bytes / groups, share_b = g.next_b_bytes / groups;
-  o.step_a = share_a ? share_a * kStride / g.depth : 0;
-  o.step_b = share_b ? share_b * kStride / g.depth : 0;
   for (int i = 0; i < groups; ++i) {
     const int count = i < whole ? most : most - 1;
-    (g.narrow ? pick_product<T, 1>(count, Counts{}) : pick_product<T, 2>(count, Counts{}))(g, o);
+    const bool last = i + 1 == groups;
+    o.near_a.start(last ? g.next_a : o.a + count * g.a_row, g.a_k == 1 ? count * g.a_row : 0,
+                   steps);
+    o.far_a.start(g.far_a + i * far_a, far_a, steps);
+    o.far_b.start(g.far_b + i * far_b, far_b, steps);
+    const bool unit = g.a_k == 1;
+    const auto tile = g.narrow ? unit ? pick_product<T, 1, true>(count, Counts{})
+                                      : pick_product<T, 1, false>(count, Counts{})
+                      : unit   ? pick_product<T, 2, true>(count, Counts{})
+                               : pick_product<T, 2, false>(count, Counts{});
+    tile(g, o);
     o.a += count * g.a_row;
     o.c += count * g.c_row;
-    o.next_a += share_a;
-    o.next_b += share_b;
   }
 }
 

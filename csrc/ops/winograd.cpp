@@ -14,12 +14,12 @@ namespace {
 // How the work is cut. Nothing here changes the order in which an output is summed.
 struct Cut {
   int64_t points;
-  int64_t blocks, block;  // of tiles, and the tiles of the largest
-  int64_t panels, panel;  // of rows, and the lanes of one: whole register tiles
-  int64_t chunk;          // channels of a product
-  bool fly;               // filters are transformed chunk by chunk
-  bool fetch_u, fetch_v;  // filters, points are not in the second-level cache when wanted
-  bool shared;            // the tiles' points are made by all threads for all
+  int64_t blocks, block;               // of tiles, and the tiles of the largest
+  int64_t panels, panel;               // of rows, and the lanes of one: whole register tiles
+  int64_t chunk;                       // channels of a product
+  bool fly;                            // filters are transformed chunk by chunk
+  bool fetch_u;                        // filters are not in the second-level cache when wanted
+  bool shared;                         // the tiles' points are made by all threads for all
   ptrdiff_t v_tile, v_point, v_chunk;  // tiles' points: [chunk][point][tile][channel of chunk]
   ptrdiff_t u_point, u_sub, m_point;
   int64_t chunks;
@@ -46,10 +46,8 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
   c.fly = !prepared && c.blocks == 1;
 
   const int64_t subs = ceil_div(g.rows, k.nr);
-  int64_t wide = std::min<int64_t>(4, l2 / 4 / (c.points * c.block * k.nr * item));
-  // Wide panels read the tiles' points less often, which matters when those come from memory.
-  if (c.fly && c.points * c.block * g.channels * item <= l2) wide = 1;
-  wide = std::max<int64_t>(wide, 1);
+  // Panels of two cache lines: their sums leave the second-level cache to everything else.
+  int64_t wide = std::max<int64_t>(1, 128 / (k.nr * item));
   if (c.shared) {
     const int64_t others = g.groups * (c.fly ? 1 : c.blocks);
     wide = std::min(wide, std::max<int64_t>(1, subs * others / (2 * threads)));
@@ -58,21 +56,22 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
   c.panel = ceil_div(subs, c.panels) * k.nr;
   c.panels = ceil_div(g.rows, c.panel);
 
-  c.chunk = g.channels;
+  // The filters of one product stay in the first-level cache, those made on the fly at all points
+  // in the second.
+  int64_t most_chunk = 256;
   if (c.fly) {
-    const int64_t most_chunk =
+    most_chunk =
         std::min<int64_t>(128, l2 * 3 / 10 / (c.points * c.panel * item) / k.lanes * k.lanes);
-    const int64_t chunks = ceil_div(g.channels, std::max<int64_t>(most_chunk, k.lanes));
-    c.chunk = ceil_div(ceil_div(g.channels, chunks), k.lanes) * k.lanes;
   }
+  c.chunk = ceil_div(g.channels, std::max<int64_t>(most_chunk, k.lanes));
+  c.chunk = ceil_div(ceil_div(g.channels, c.chunk), k.lanes) * k.lanes;
   c.chunks = ceil_div(g.channels, c.chunk);
   c.v_tile = channel_pitch<T>(c.chunk);
   c.v_point = padded<T>(c.block * c.v_tile);
   c.v_chunk = c.points * c.v_point;
   c.fetch_u = !c.fly && !resident;
-  c.fetch_v = c.shared || c.chunks * c.v_chunk * item > l2 / 2;
   c.m_point = padded<T>(c.block * c.panel);
-  c.u_point = padded<T>(c.chunk * k.nr);
+  c.u_point = padded<T>((c.fly ? c.chunk : g.channels) * k.nr);
   c.u_sub = c.points * c.u_point;
   return c;
 }
@@ -170,40 +169,57 @@ struct Pieces {
   // A panel of rows for a block of tiles whose points are in v.
   void rows(int64_t group, int64_t block, int64_t panel, const T* v, T* own_filters, T* m) const {
     const int64_t r0 = panel * c.panel, lanes = std::min(c.panel, g.rows - r0);
-    const int64_t subs = ceil_div(lanes, k.nr), count = first(block + 1) - first(block);
-    WinogradProduct<T> p{};
-    p.a_row = c.v_tile;
-    p.a_k = 1;
-    p.b_k = k.nr;
-    p.c_row = c.panel;
-    p.rows = count;
-    for (int64_t ch = 0; ch < g.channels; ch += c.chunk) {
-      const T* u = filters + (group * ceil_div(g.rows, k.nr) + r0 / k.nr) * c.u_sub;
-      p.depth = std::min(c.chunk, g.channels - ch);
-      p.resume = ch > 0;
-      if (c.fly) {
-        u = own_filters;
-        for (int64_t s = 0; s < subs; ++s) {
-          filters_to_points<T, M>(g, group, r0 + s * k.nr, ch, p.depth, own_filters + s * c.u_sub,
+    if (c.fly) {
+      for (int64_t chunk = 0; chunk < c.chunks; ++chunk) {
+        const int64_t ch = chunk * c.chunk, depth = std::min(c.chunk, g.channels - ch);
+        for (int64_t s = 0; s < lanes; s += k.nr) {
+          filters_to_points<T, M>(g, group, r0 + s, ch, depth, own_filters + s / k.nr * c.u_sub,
                                   c.u_point);
         }
+        for (int64_t i = 0; i < c.points; ++i) {
+          const ptrdiff_t at = chunk * c.v_chunk + i * c.v_point;
+          product(block, chunk, lanes, v + at, v + at + c.v_point, own_filters + i * c.u_point,
+                  m + i * c.m_point);
+        }
       }
-      const T* a = v + ch / c.chunk * c.v_chunk;
-      p.next_a_bytes = c.fetch_v ? count * c.v_tile * sizeof(T) / subs : 0;
-      p.next_b_bytes = c.fetch_u ? p.depth * k.nr * sizeof(T) : 0;
+    } else {
+      const T* u = filters + (group * ceil_div(g.rows, k.nr) + r0 / k.nr) * c.u_sub;
       for (int64_t i = 0; i < c.points; ++i) {
-        p.a = a + i * c.v_point;
-        for (int64_t s = 0; s < subs; ++s) {
-          p.b = u + s * c.u_sub + i * c.u_point;
-          p.c = m + i * c.m_point + s * k.nr;
-          p.narrow = lanes - s * k.nr <= k.lanes;
-          p.next_a = p.a + c.v_point + s * (c.v_point / subs);
-          p.next_b = s + 1 < subs ? p.b + c.u_sub : u + (i + 1) * c.u_point;
-          k.product(p);
+        for (int64_t chunk = 0; chunk < c.chunks; ++chunk) {
+          const T* a = v + chunk * c.v_chunk + i * c.v_point;
+          const T* next = chunk + 1 < c.chunks ? a + c.v_chunk : v + (i + 1) * c.v_point;
+          product(block, chunk, lanes, a, next, u + i * c.u_point + chunk * c.chunk * k.nr,
+                  m + i * c.m_point);
         }
       }
     }
     output(group, block, r0, lanes, m);
+  }
+
+  // The product of a chunk of channels at one point; the next one reads next_a.
+  void product(int64_t block, int64_t chunk, int64_t lanes, const T* a, const T* next_a, const T* b,
+               T* sums) const {
+    const int64_t subs = ceil_div(lanes, k.nr);
+    WinogradProduct<T> p{};
+    p.a = a;
+    p.a_row = c.v_tile;
+    p.a_k = 1;
+    p.b_k = k.nr;
+    p.c_row = c.panel;
+    p.rows = first(block + 1) - first(block);
+    p.depth = std::min(c.chunk, g.channels - chunk * c.chunk);
+    p.resume = chunk > 0;
+    p.far_b_count = c.fetch_u ? p.depth * k.nr : 0;
+    for (int64_t s = 0; s < subs; ++s) {
+      const bool last = s + 1 == subs;
+      p.b = b + s * c.u_sub;
+      p.c = sums + s * k.nr;
+      p.narrow = lanes - s * k.nr <= k.lanes;
+      p.next_a = last ? next_a : a;
+      // Chunks and points of the filters follow each other.
+      p.far_b = last ? b + p.depth * k.nr : p.b + c.u_sub;
+      k.product(p);
+    }
   }
 
   void output(int64_t group, int64_t block, int64_t r0, int64_t lanes, const T* m) const {

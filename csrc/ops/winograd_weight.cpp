@@ -166,15 +166,14 @@ void run(const ConvCall<T>& call) {
           const bool more = chunk + 1 < chunks;
           const ptrdiff_t x_next = more ? q.depth * c.x_tile : c.x_point - t0 * c.x_tile;
           const ptrdiff_t g_next = more ? q.depth * c.g_tile : c.g_point - t0 * c.g_tile;
-          q.next_a_bytes = q.depth * c.x_tile * sizeof(T) / subs;
-          q.next_b_bytes = q.depth * c.g_tile * sizeof(T) / subs;
+          q.far_a_count = q.depth * c.x_tile / subs;
+          q.far_b_count = q.depth * c.g_tile / subs;
           for (int64_t s = 0; s < subs; ++s) {
             q.b = gs + i * c.g_point + t0 * c.g_tile + s * k.nr;
             q.c = w + i * c.w_point + s * k.nr;
             q.narrow = lanes - s * k.nr <= k.lanes;
-            q.next_a = q.a + x_next + s * (q.depth * c.x_tile / subs);
-            q.next_b =
-                gs + i * c.g_point + t0 * c.g_tile + g_next + s * (q.depth * c.g_tile / subs);
+            q.far_a = q.a + x_next + s * (q.depth * c.x_tile / subs);
+            q.far_b = gs + i * c.g_point + t0 * c.g_tile + g_next + s * (q.depth * c.g_tile / subs);
             k.product(q);
           }
         }
