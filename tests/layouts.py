@@ -26,7 +26,7 @@ def _filled(view: Array, a: Array) -> Array:
 
 
 def _moved(empty: Callable[[tuple[int, ...], np.dtype[Any]], Array]) -> Callable[[Array], Array]:
-    return lambda a: _filled(empty(a.shape, a.dtype), a)
+    return lambda a: _filled(empty(a.shape, a.dtype), a) if a.ndim else a.copy()
 
 
 # Empty writable arrays of a shape and dtype, each in one layout -----------------------------------

@@ -89,7 +89,7 @@ def array_first(name: str, input: Any, argument: str = "input") -> Any:
     """`input`, which must be an array or a tensor and no mere number."""
     if not isinstance(raw(input), (np.ndarray, np.generic)):
         raise TypeError(
-            f"{name}: {argument} must be an array or a tensor, got {type(input).__name__}"
+            f"{name}: {argument} must be an array or a Tensor, got {type(input).__name__}"
         )
     return input
 
@@ -106,8 +106,8 @@ def is_half(dtype: DType) -> bool:
 
 def through_float32(function: Callable[..., Any], *arrays: Array) -> Any:
     """``function(*arrays)``, of half precision computed in float32 and rounded once."""
-    own = arrays[0].dtype
-    if not is_half(own):
+    own = getattr(arrays[0], "dtype", None)
+    if own is None or not is_half(own):
         return function(*arrays)
     return np.asarray(function(*(a.astype(np.float32) for a in arrays))).astype(own)
 
@@ -121,7 +121,7 @@ def flat_ints(values: Sequence[Any]) -> Shape:
 
 def compiled(*arrays: Any) -> bool:
     """Whether the compiled rows take these arrays: all float32, or all float64."""
-    first = arrays[0].dtype
+    first = getattr(arrays[0], "dtype", None)
     return (first == np.float32 or first == np.float64) and all(
         isinstance(a, np.ndarray) and a.dtype == first and a.dtype.isnative for a in arrays
     )

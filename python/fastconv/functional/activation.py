@@ -14,7 +14,7 @@ from .._types import Array, Operand, Result
 from ..autograd import TensorBase, assign, needs_grad, raw, record
 from ..random import generator
 from ._erf import erf_forward
-from ._tools import axis_of, row, row_backward, sum_to, through_float32
+from ._tools import array_first, axis_of, row, row_backward, sum_to, through_float32
 from .narrow import in_float32
 
 __all__ = [
@@ -83,6 +83,8 @@ def _apply(
     `fused` is its name where a convolution can apply it in its own pass.
     """
     if not isinstance(input, TensorBase):
+        if not isinstance(input, (np.ndarray, np.generic)):
+            array_first({"LeakyRelu": "leaky_relu"}.get(name, name.lower()), input)
         y = through_float32(forward, input)
         if inplace:
             input[...] = y
@@ -121,7 +123,9 @@ _relu_backward = row_backward("relu", lambda g, y: g * (y > 0))
 def relu(input: Operand, inplace: bool = False) -> Result:
     """``max(0, input)``; NaN stays NaN."""
     if not isinstance(input, TensorBase):
-        return np.maximum(input, 0, out=input) if inplace else _relu(input)
+        if inplace:
+            return np.maximum(input, 0, out=input)
+        return _relu(input if isinstance(input, np.ndarray) else array_first("relu", input))
     fused = input._with_activation("relu", inplace)
     if fused is not None:
         return fused
@@ -191,6 +195,7 @@ def rrelu(
     """
     if lower > upper:
         raise ValueError(f"rrelu: lower must not be above upper, got {lower} and {upper}")
+    array_first("rrelu", input)
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     x = raw(input)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, raw, record
-from ._tools import ints
+from ._tools import array_first, ints
 from .narrow import in_float32
 
 __all__ = [
@@ -116,7 +116,7 @@ def unfold(
     ValueError
         For values that do not fit.
     """
-    x = raw(input)
+    x = raw(array_first("unfold", input))
     if x.ndim not in (3, 4) or 0 in x.shape[-3:]:
         raise ValueError(
             "unfold: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size, "
@@ -211,7 +211,7 @@ def _rearranged(name: str, input: Operand, split: Any, order: Any, shape: Any) -
 
 def pixel_shuffle(input: Operand, upscale_factor: int) -> Result:
     """(..., C * r * r, H, W) to (..., C, H * r, W * r)."""
-    x, r = raw(input), upscale_factor
+    x, r = raw(array_first("pixel_shuffle", input)), upscale_factor
     if x.ndim < 3 or r < 1 or x.shape[-3] % (r * r):
         raise ValueError(
             f"pixel_shuffle: channels must be divisible by the square of upscale_factor {r}, "
@@ -227,7 +227,7 @@ def pixel_shuffle(input: Operand, upscale_factor: int) -> Result:
 
 def pixel_unshuffle(input: Operand, downscale_factor: int) -> Result:
     """(..., C, H * r, W * r) to (..., C * r * r, H, W)."""
-    x, r = raw(input), downscale_factor
+    x, r = raw(array_first("pixel_unshuffle", input)), downscale_factor
     if x.ndim < 3 or r < 1 or x.shape[-1] % r or x.shape[-2] % r:
         raise ValueError(
             f"pixel_unshuffle: height and width must be divisible by downscale_factor {r}, "
@@ -243,7 +243,7 @@ def pixel_unshuffle(input: Operand, downscale_factor: int) -> Result:
 
 def channel_shuffle(input: Operand, groups: int) -> Result:
     """Channels of `groups` groups dealt out in turn: (N, g * c, ...) as (N, c, g, ...)."""
-    x = raw(input)
+    x = raw(array_first("channel_shuffle", input))
     if x.ndim < 3 or groups < 1 or x.shape[1] % groups:
         raise ValueError(
             f"channel_shuffle: channels must be divisible by groups {groups}, got shape {x.shape}"

@@ -45,7 +45,8 @@ class _Geometry:
         name = f"conv_transpose{rank}d"
         if not isinstance(x, np.ndarray) or not isinstance(w, np.ndarray):
             raise TypeError(
-                f"{name}: expected arrays, got {type(x).__name__} and {type(w).__name__}"
+                f"{name}: input and weight must be arrays or Tensors, "
+                f"got {type(x).__name__} and {type(w).__name__}"
             )
         if x.ndim not in (rank + 1, rank + 2):
             raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 from .._types import Operand, Result
 from ..autograd import TensorBase, assign, raw, record
 from ..random import generator
+from ._tools import array_first
 
 __all__ = [
     "alpha_dropout",
@@ -43,11 +44,12 @@ def _drop(
 
 def dropout(input: Operand, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
     """Zero each value with probability `p` and scale the others by ``1 / (1 - p)``."""
-    return _drop("dropout", input, p, training, inplace, raw(input).shape)
+    shape = raw(array_first("dropout", input)).shape
+    return _drop("dropout", input, p, training, inplace, shape)
 
 
 def _channels(name: str, input: Operand, p: float, training: bool, inplace: bool, rank: int) -> Any:
-    shape = raw(input).shape
+    shape = raw(array_first(name, input)).shape
     if len(shape) not in (rank + 1, rank + 2):
         raise ValueError(f"{name}: expected {rank + 1} or {rank + 2} axes, got shape {shape}")
     mask = shape[: len(shape) - rank] + (1,) * rank
@@ -77,7 +79,7 @@ def dropout3d(
 
 def feature_dropout(input: Operand, p: float = 0.5, training: bool = True) -> Result:
     """Zero whole channels of (N, C, ...) with probability `p`."""
-    shape = raw(input).shape
+    shape = raw(array_first("feature_dropout", input)).shape
     return _drop("feature_dropout", input, p, training, False, shape[:2] + (1,) * (len(shape) - 2))
 
 
@@ -85,14 +87,16 @@ def alpha_dropout(
     input: Operand, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Result:
     """Dropout that keeps the mean and variance of :func:`selu` activations."""
-    return _drop_alpha("alpha_dropout", input, p, training, inplace, raw(input).shape)
+    return _drop_alpha(
+        "alpha_dropout", input, p, training, inplace, raw(array_first("alpha_dropout", input)).shape
+    )
 
 
 def feature_alpha_dropout(
     input: Operand, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Result:
     """:func:`alpha_dropout` of whole channels of (N, C, ...)."""
-    shape = raw(input).shape
+    shape = raw(array_first("feature_alpha_dropout", input)).shape
     mask = shape[:2] + (1,) * (len(shape) - 2)
     return _drop_alpha("feature_alpha_dropout", input, p, training, inplace, mask)
 

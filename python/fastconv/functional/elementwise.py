@@ -276,7 +276,7 @@ def nan_to_num(
 ) -> Result:
     """`input` with NaN and the infinities replaced by numbers."""
     x = raw(input)
-    y = np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+    y = through_float32(lambda v: np.nan_to_num(v, nan=nan, posinf=posinf, neginf=neginf), x)
     if not isinstance(input, TensorBase):
         return y
     finite = np.isfinite(x)

@@ -133,9 +133,20 @@ def nll_loss(
     ValueError, TypeError, IndexError
         For shapes, dtypes and class numbers that do not fit.
     """
+    return _nll("nll_loss", input, target, weight, ignore_index, reduction)
+
+
+def _nll(
+    name: str,
+    input: Operand,
+    target: Operand,
+    weight: Operand | None,
+    ignore_index: int,
+    reduction: str,
+) -> Result:
     x = raw(input)
-    t, counts = _class_targets("nll_loss", x, target, ignore_index)
-    w = _class_weight("nll_loss", weight, x)
+    t, counts = _class_targets(name, x, target, ignore_index)
+    w = _class_weight(name, weight, x)
     axis = 0 if x.ndim == 1 else 1
     share = counts.astype(x.dtype) if w is None else (w[t] * counts).astype(x.dtype)
     picked = np.take_along_axis(x, np.expand_dims(t, axis), axis).squeeze(axis)
@@ -144,7 +155,7 @@ def nll_loss(
         if reduction == "mean":
             y = np.asarray(losses.sum() / share.sum())
         else:
-            y = np.asarray(_reduced("nll_loss", losses, reduction))
+            y = np.asarray(_reduced(name, losses, reduction))
     if not (isinstance(input, TensorBase) or isinstance(target, TensorBase)):
         return y
     shaped = np.broadcast_to(np.zeros((), x.dtype), x.shape)
@@ -205,7 +216,7 @@ def cross_entropy(
     t = np.asarray(raw(target))
     if t.dtype.kind == "f":
         return _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, axis)
-    likelihood = nll_loss(log_p, target, weight, ignore_index=ignore_index, reduction=reduction)
+    likelihood = _nll("cross_entropy", log_p, target, weight, ignore_index, reduction)
     if label_smoothing == 0:
         return likelihood
     # The even part: minus the (weighted) mean over classes of all log-probabilities.

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._types import Array
 from ..autograd import TensorBase, raw
-from ._tools import is_half
+from ._tools import array_first, is_half
 from .convert import cast
 
 __all__ = ["in_float32", "is_half", "widened"]
@@ -70,16 +70,21 @@ def widened(
 def in_float32(function: Function) -> Function:
     """Let a function take half precision: what is half becomes float32, and the result half again.
 
-    The type of the first operand decides. A call that names the type of its result (``dtype=``)
-    goes through as it is.
+    The type of the first operand decides; it must be an array or a tensor, or TypeError is raised.
+    A call that names the type of its result (``dtype=``) goes through as it is.
     """
+
+    argument = function.__code__.co_varnames[0]
+    shaped = argument == "input_size"  # conv2d_input and its like: the operands come after a shape
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        own = getattr(args[0] if args else kwargs.get("input"), "dtype", None)
-        if own is None and len(args) > 1:  # as in conv2d_input, whose first argument is a shape
+        own: Any = getattr(args[0] if args else kwargs.get(argument), "dtype", None)
+        if own is None and len(args) > 1 and (shaped or isinstance(args[0], (int, float))):
             own = getattr(args[1], "dtype", None)
-        if own is None or own.itemsize != 2 or not is_half(own) or kwargs.get("dtype") is not None:
+        if own is None:
+            array_first(function.__name__, args[0] if args else kwargs.get(argument), argument)
+        if own.itemsize != 2 or not is_half(own) or kwargs.get("dtype") is not None:
             return function(*args, **kwargs)
 
         def wide(value: Any) -> Any:

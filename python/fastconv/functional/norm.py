@@ -10,8 +10,8 @@ import numpy as np
 from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
-from ._tools import compiled
-from .convert import clone
+from ._tools import array_first, axes_of, compiled, is_half
+from .convert import cast, clone
 from .narrow import in_float32
 
 __all__ = [
@@ -58,6 +58,7 @@ def _fast(x: Array) -> bool:
 # ---- batch norm ----------------------------------------------------------------------------------
 
 
+@in_float32
 def batch_norm_backward(
     grad_output: Array,
     input: Array,
@@ -141,6 +142,17 @@ def batch_norm(
     """
     x, w, b = raw(input), raw(weight), raw(bias)
     mean_kept, var_kept = raw(running_mean), raw(running_var)
+    if is_half(raw(array_first("batch_norm", input)).dtype):
+        kept = [running_mean, running_var]
+        moved = [None if v is None else raw(v).astype(np.float32) for v in kept]
+        wide, gain, offset = (
+            None if v is None else cast(v, np.float32) for v in (input, weight, bias)
+        )
+        y = batch_norm(wide, moved[0], moved[1], gain, offset, training, momentum, eps)
+        for running, value in zip(kept, moved, strict=True):
+            if running is not None and training:
+                raw(running)[...] = value
+        return cast(y, x.dtype)
     if x.ndim < 2 and x.size == 0:
         return clone(input)
     if x.ndim < 2:
@@ -157,7 +169,8 @@ def batch_norm(
     if training:
         if count == 1:
             raise ValueError(
-                f"Expected more than 1 value per channel when training, got input size {x.shape}"
+                "batch_norm: Expected more than 1 value per channel when training, "
+                f"got input size {x.shape}"
             )
         if count == 0:
             mean, var = np.zeros(x.shape[1], x.dtype), np.ones(x.shape[1], x.dtype)
@@ -522,4 +535,5 @@ def normalize(input: Operand, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) 
     from .elementwise import clamp
     from .reduction import norm
 
+    axes_of(dim, raw(input).ndim, "normalize")
     return div(input, clamp(norm(input, p, dim, True), min=eps))

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
+from ._tools import array_first
 
 __all__ = ["pad", "pad_backward"]
 
@@ -118,7 +119,7 @@ def pad(
     -----
     Semantics are those of ``torch.nn.functional.pad``.
     """
-    x = raw(input)
+    x = raw(array_first("pad", input))
     if mode not in _MODES:
         raise ValueError(f"pad: mode must be one of {_MODES}, got {mode!r}")
     sides = _sides("pad", pad, x)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, raw, record, wrap
-from ._tools import ints
+from ._tools import array_first, ints
 from .narrow import in_float32
 from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
 from .resample import adaptive_sizes
@@ -49,8 +49,8 @@ def _from_places(name: str, input: Operand, y: Array, places: Array, rank: int) 
 
 
 def _adaptive_maximum(rank: int, input: Operand, output_size: Any, return_indices: bool) -> Result:
-    x = raw(input)
     name = f"adaptive_max_pool{rank}d"
+    x = raw(array_first(name, input))
     sizes = adaptive_sizes(name, x, rank, output_size)
     spatial, lead = x.shape[-rank:], x.shape[: x.ndim - rank]
     y = np.empty((*lead, *sizes), x.dtype)
@@ -196,7 +196,7 @@ def _unpool(
     output_size: Any,
 ) -> Result:
     name = f"max_unpool{rank}d"
-    x, where = raw(input), raw(indices)
+    x, where = raw(array_first(name, input)), raw(array_first(name, indices, "indices"))
     if where.dtype != np.int64:
         raise TypeError(f"{name}: indices must be int64, got {where.dtype}")
     if where.shape != x.shape:

@@ -142,6 +142,7 @@ def std(
     """The standard deviation over `dim`; see :func:`var`."""
     from .elementwise import sqrt
 
+    axes_of(None if isinstance(dim, bool) else dim, raw(input).ndim, "std")
     return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
 
 
@@ -157,6 +158,7 @@ def var_mean(
     """The variance and the mean over `dim`."""
     if isinstance(dim, bool):  # var_mean(x, False)
         dim, unbiased = None, dim
+    axes_of(None if isinstance(dim, bool) else dim, raw(input).ndim, "var_mean")
     return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
@@ -172,6 +174,7 @@ def std_mean(
     """The standard deviation and the mean over `dim`."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
+    axes_of(None if isinstance(dim, bool) else dim, raw(input).ndim, "std_mean")
     return std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
@@ -205,7 +208,7 @@ def prod(
 def _along(name: str, input: Operand, dim: int, keepdim: bool, find: Any) -> Extremum:
     """Values and indices that ``find`` picks along one axis; the gradient goes to them alone."""
     x = raw(input)
-    axis = axis_of(dim, x.ndim, name)
+    axis = axis_of(dim, x.ndim, name.lower())
     if x.ndim == 0:
         indices = np.zeros((), np.int64)
         values = np.array(x)
@@ -232,7 +235,7 @@ def _along(name: str, input: Operand, dim: int, keepdim: bool, find: Any) -> Ext
 def _spread(name: str, input: Operand, dim: Any, keepdim: bool, reduce: Any) -> Result:
     """An extremum over several axes; equal extrema share the gradient."""
     x = raw(input)
-    axes = axes_of(dim, x.ndim, name)
+    axes = axes_of(dim, x.ndim, name.lower())
     y = np.asarray(reduce(x, axis=axes, keepdims=keepdim))
     if not isinstance(input, TensorBase):
         return y

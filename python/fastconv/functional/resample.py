@@ -260,7 +260,7 @@ def interpolate(
         )
     if align_corners is not None and mode not in _RANKS:
         raise ValueError(
-            "align_corners option can only be set with the interpolating modes: "
+            "interpolate: align_corners option can only be set with the interpolating modes: "
             "linear | bilinear | bicubic | trilinear"
         )
     if antialias:
@@ -293,13 +293,15 @@ def _target(
     rank = len(spatial)
     if (size is None) == (scale_factor is None):
         raise ValueError(
-            "only one of size or scale_factor should be defined"
+            "interpolate: only one of size or scale_factor should be defined"
             if size is not None
-            else "either size or scale_factor should be defined"
+            else "interpolate: either size or scale_factor should be defined"
         )
     if size is not None:
         if recompute:
-            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
+            raise ValueError(
+                "interpolate: recompute_scale_factor is not meaningful with an explicit size."
+            )
         given = (size,) * rank if isinstance(size, (int, np.integer)) else tuple(size)
         if len(given) != rank:
             raise ValueError(f"interpolate: size must be an int or {rank} ints, got {size}")

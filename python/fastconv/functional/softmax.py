@@ -72,6 +72,8 @@ def softmin(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Res
     """:func:`softmax` of ``-input``."""
     from .elementwise import neg
 
+    if dim is not None:
+        axis_of(dim, raw(input).ndim, "softmin")
     return softmax(neg(input), dim, dtype=dtype)
 
 
