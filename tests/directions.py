@@ -48,6 +48,8 @@ n1c5h11w13 k7r4s4 p1 s3
 n1c4h13w12 k4r3s3 p4 d4
 n1c2h5w6 k3r1s5 p0x4
 n1c2h3w3 k3r3s3 p5
+n3c5h2w3 k37r2s3
+n23c70h1w1 k9r1s1
 n0c3h5w5 k2r3s3
 n3c2w13 k4s4 p3 s3
 n2c16w67 k16s3 p1
@@ -65,6 +67,7 @@ n1c4h8w7 k6r2s3 p0:1x1:2 s2x1 d1x2 g2
 n2c16h9w11 k24r3s3 p1
 n2c8h7w21 k8r3s3 p1 g8
 n2c20h5w9 k18r1s1
+n2c9h3w4 k11r3s4
 """.strip().splitlines()
 
 

@@ -14,7 +14,7 @@ import fastconv
 import fastconv.nn as nn
 import fastconv.nn.functional as F
 from fastconv.deferred import Deferred
-from fastconv.nn import prepared
+from fastconv.nn import steps
 
 rng = np.random.default_rng(0)
 
@@ -90,8 +90,8 @@ def test_fused_is_the_same(name: str, inplace: bool) -> None:
 
 
 def test_everything_joins_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    monkeypatch.setattr(prepared, "_plan", _counting(made))
+    made: list[Any] = []
+    monkeypatch.setattr(steps.Step, "plan", _counting(made))
     model = Net(F.relu, False).eval()
     with fastconv.no_grad():
         model(images())
@@ -99,11 +99,11 @@ def test_everything_joins_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _counting(made: list[Any]) -> Callable[..., Any]:
-    plan = prepared._plan
+    plan = steps.Step.plan
 
-    def counted(layer: Any, norm: Any, activation: Any) -> Any:
+    def counted(step: Any, norm: Any, activation: Any) -> Any:
         made.append((None if norm is None else "bn", activation))
-        return plan(layer, norm, activation)
+        return plan(step, norm, activation)
 
     return counted
 
@@ -147,9 +147,9 @@ def test_training_drops_plans() -> None:
     model = Net(F.relu, False).eval()
     with fastconv.no_grad():
         model(images())
-    assert model.conv1 in prepared._prepared
+    assert model.conv1 in steps._steps
     model.train()
-    assert model.conv1 not in prepared._prepared
+    assert model.conv1 not in steps._steps
 
 
 def test_copies_know_nothing_of_plans() -> None:
@@ -157,7 +157,7 @@ def test_copies_know_nothing_of_plans() -> None:
     with fastconv.no_grad():
         expected = model(x).numpy()
         for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model.conv1))):
-            assert getattr(other, "conv1", other) not in prepared._prepared
+            assert getattr(other, "conv1", other) not in steps._steps
         np.testing.assert_array_equal(copy.deepcopy(model)(x).numpy(), expected)
 
 

@@ -17,6 +17,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     fastconv::register_runtime(m.ptr());
     fastconv::register_conv(m.ptr());
     fastconv::register_plan(m.ptr());
+    fastconv::register_program(m.ptr());
     fastconv::register_norm(m.ptr());
     fastconv::register_pointwise(m.ptr());
     fastconv::register_update(m.ptr());

@@ -17,6 +17,7 @@ inline void add_methods(PyObject* module, PyMethodDef* methods) {
 
 void register_conv(PyObject* module);
 void register_plan(PyObject* module);
+void register_program(PyObject* module);
 void register_pooling(PyObject* module);
 void register_norm(PyObject* module);
 void register_pointwise(PyObject* module);

@@ -10,6 +10,7 @@
 #include "../ops/parallel.h"
 #include "arrays.h"
 #include "module.h"
+#include "plan.h"
 
 namespace fastconv {
 namespace {
@@ -200,10 +201,20 @@ PyType_Slot kSlots[] = {
 PyType_Spec kSpec = {"fastconv._core.Plan", sizeof(PlanObject), 0,
                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, kSlots};
 
+PyObject* plan_type = nullptr;
+
 }  // namespace
+
+Plan& plan_of(PyObject* o) {
+  if (!PyObject_TypeCheck(o, reinterpret_cast<PyTypeObject*>(plan_type))) {
+    throw type_error("expected a plan, but got " + type_name(o));
+  }
+  return *self_of(o)->plan;
+}
 
 void register_plan(PyObject* module) {
   Ref type(PyType_FromSpec(&kSpec));
+  plan_type = type.get();
   if (PyModule_AddObject(module, "Plan", type.get()) < 0) throw python_error{};
   type.release();
 }

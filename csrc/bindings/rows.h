@@ -9,7 +9,8 @@
 namespace fastconv {
 namespace {
 
-void same_shape(const char* fn, const char* what, PyArrayObject* a, PyArrayObject* like) {
+[[maybe_unused]] void same_shape(const char* fn, const char* what, PyArrayObject* a,
+                                 PyArrayObject* like) {
   if (shape_of(a) == shape_of(like)) return;
   throw std::invalid_argument(std::string(fn) + ": " + what + " must have shape " +
                               shape_text(shape_of(like)) + ", but got shape " +

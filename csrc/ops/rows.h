@@ -7,6 +7,8 @@ namespace fastconv {
 
 // implicit_gemm.cpp: im2col and direct share an engine
 extern const Algorithm kIm2colForward, kIm2colInput, kDirectForward, kDirectInput;
+// dense.cpp
+extern const Algorithm kDenseForward;
 // implicit_gemm_weight.cpp
 extern const Algorithm kIm2colWeight;
 // direct_weight.cpp

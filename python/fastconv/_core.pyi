@@ -145,6 +145,16 @@ class Plan:
     ) -> _Array: ...
     def info(self, input_shape: Sequence[int], /) -> dict[str, Any]: ...
 
+# Steps in a row for one shape of input, run in one call: tuples as bindings/program.cpp lists them.
+class Program:
+    output_shape: tuple[int, ...]
+    def __new__(
+        cls, input_shape: Sequence[int], itemsize: int, steps: Sequence[tuple[Any, ...]], /
+    ) -> Any: ...
+    def run(
+        self, x: _Array | list[_Array], residual: _Array | None, out: _Array | None, /
+    ) -> _Array: ...
+
 # Elementwise functions and their derivatives, in any dense memory order. name: relu, hardtanh
 # (a, b: bounds; relu6 is 0, 6), leaky_relu (a: slope), elu (a: alpha, b: scale), sigmoid, tanh,
 # silu, hardsigmoid, hardswish, gelu, gelu_tanh, softplus (a: beta, b: threshold), mish.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ._types import Array, Result
+from .changes import changes
 from .grad_mode import (
     enable_grad,
     inference_mode,
@@ -58,22 +60,41 @@ class Memory:
     ``version`` changes with every in-place change, so that the tape notices when an array that it
     needs was overwritten; ``exposed`` counts how often the array was handed out, to be written by
     hand; ``tensors`` are those (weakly) that look into the buffer; ``waiting`` are deferred results
-    (weakly) that are still to be computed from it.
+    (weakly) that are still to be computed from it; ``watched`` says that a network was prepared
+    from the values (nn/chain.py).
     """
 
-    __slots__ = ("exposed", "tensors", "version", "waiting")
+    __slots__ = ("exposed", "tensors", "version", "waiting", "watched")
 
     def __init__(self) -> None:
         self.version = next(_versions)
         self.exposed = 0
         self.tensors: list[weakref.ref[TensorBase]] = []
         self.waiting: list[weakref.ref[TensorBase]] = []
+        self.watched = False
 
     def wait(self, tensor: TensorBase) -> None:
         """Note that `tensor` is still to be computed from these values."""
         if len(self.waiting) > 8:
             self.waiting = [ref for ref in self.waiting if ref() is not None]
         self.waiting.append(weakref.ref(tensor))
+
+
+class _Pending(threading.local):
+    def __init__(self) -> None:
+        self.tensors: list[weakref.ref[TensorBase]] = []
+
+
+#: Per thread: results (weakly) that may still have to be computed, from weights among others.
+pending = _Pending()
+
+
+def compute_all(tensors: Sequence[weakref.ref[TensorBase]]) -> None:
+    """Have all those that still live computed."""
+    for ref in tensors:
+        tensor = ref()
+        if tensor is not None:
+            _ = tensor._array
 
 
 class Node:
@@ -160,23 +181,31 @@ class TensorBase:
 
     def _touch(self) -> None:
         """Note that the array was changed in place."""
-        if self._memory is not None:
-            self._memory.version = next(_versions)
+        memory = self._memory
+        if memory is not None:
+            memory.version = next(_versions)
+            if memory.watched:
+                changes.note()
 
     def _before_change(self) -> None:
         """Have everything computed that still needs the values as they are."""
         memory = self._memory
-        if memory is not None and memory.waiting:
+        if memory is None:
+            return
+        if memory.watched:
+            compute_all(pending.tensors)
+        if memory.waiting:
             waiting, memory.waiting = memory.waiting, []
-            for ref in waiting:
-                tensor = ref()
-                if tensor is not None:
-                    _ = tensor._array
+            compute_all(waiting)
 
     def _expose(self) -> None:
         """Note that the array is handed out, and may be changed by hand from now on."""
-        self._before_change()
-        self._shared_memory().exposed += 1
+        memory = self._memory
+        if memory is not None:
+            self._before_change()
+            memory.exposed += 1
+            if memory.watched:
+                changes.note()
 
     # What a deferred tensor (deferred.py) does in its own way.
 
@@ -186,6 +215,10 @@ class TensorBase:
 
     def _with_residual(self, other: Any) -> TensorBase | None:
         """The sum with `other`, if that can join what is still to be computed."""
+        return None
+
+    def _beside(self, tensors: Sequence[Any], shape: tuple[int, ...]) -> TensorBase | None:
+        """`tensors` side by side along axis 1, if that can wait."""
         return None
 
     def _become(self, result: TensorBase) -> bool:

@@ -1,25 +1,30 @@
-"""Evaluation in fewer passes: convolution, batch norm, addition and activation as one.
+"""Evaluation in fewer passes: what is still to be computed, and what can join it.
 
-In evaluation mode, where nothing is recorded, a convolution layer inside a network gives a
-:class:`Deferred` tensor, which knows its shape and what is to be computed, but not yet its values.
-A batch norm folds its numbers into the job, an addition and an activation join it; whatever else
-looks at the tensor has the job done first, once, by a prepared plan. Model code sees none of this:
-shapes and errors are those of the single steps, values too but for rounding, and nothing deferred
-leaves the outermost module.
+In evaluation mode, where nothing is recorded, layers inside a network give :class:`Deferred`
+tensors, which know their shape and what is to be computed, but not yet their values. A batch norm,
+an addition and an activation join a convolution's job, and tensors side by side (``cat``) wait
+until somebody reads them; whatever else looks at the tensor has the job done first, once, by a
+prepared program (nn/chain.py). Model code sees none of this: shapes and errors are those of the
+single steps, values too but for rounding, and nothing deferred leaves the outermost module.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _core
 from ._types import Array, DType
-from .autograd import TensorBase
+from .autograd import TensorBase, compute_all, needs_grad, pending
+from .dtypes import Size
 from .tensor import Tensor
 
-__all__ = ["Deferred", "Job", "calls", "settled"]
+if TYPE_CHECKING:
+    from .nn.chain import Chain
+
+__all__ = ["Deferred", "Job", "Side", "calls", "finish", "settled"]
 
 
 class _Calls(threading.local):
@@ -30,37 +35,129 @@ class _Calls(threading.local):
 calls = _Calls()
 
 
-class Job(NamedTuple):
-    """A convolution that is still to be done.
+class Job:
+    """A chain of layers that is still to be run.
 
     Attributes
     ----------
-    prepare : callable
-        Gives the plan for a batch norm (or None) and an activation (or None).
-    input, residual : tensor
-    norm : object
-        What `prepare` folds in.
-    activation : str
+    chain : Chain
+    input : tensor
     shape : tuple of int
         Of the output.
-    channels : int
-        Of the output.
+    residual : tensor, optional
+        Added by the last convolution, before its activation.
     """
 
-    prepare: Callable[[Any, str | None], Any]
-    input: TensorBase
-    shape: tuple[int, ...]
-    channels: int
-    norm: Any = None
-    residual: TensorBase | None = None
-    activation: str | None = None
+    __slots__ = ("chain", "input", "residual", "shape")
 
-    def run(self) -> Array:
-        """Do it."""
-        plan = self.prepare(self.norm, self.activation)
-        added = None if self.residual is None else self.residual._array
-        result: Array = plan(self.input._array, residual=added)
-        return result
+    def __init__(
+        self,
+        chain: Chain,
+        input: TensorBase,
+        shape: tuple[int, ...],
+        residual: TensorBase | None = None,
+    ) -> None:
+        self.chain, self.input, self.shape, self.residual = chain, input, shape, residual
+
+    def sources(self) -> Sequence[TensorBase]:
+        """What the job reads."""
+        return (self.input,) if self.residual is None else (self.input, self.residual)
+
+    def dtype(self) -> DType:
+        """Of the output."""
+        return self.input.dtype  # type: ignore[attr-defined, no-any-return]
+
+    def run(self, owner: TensorBase, out: Array | None = None) -> Array:
+        """Do it, into `out`, a piece of the values of `owner`, if that is given."""
+        residual = None if self.residual is None else self.residual._array
+        return self.chain.run(source_of(self.input, self.chain), residual, out)
+
+
+class Side:
+    """Tensors of (N, C, ...) that are still to be put side by side along the channels."""
+
+    __slots__ = ("shape", "tensors")
+
+    def __init__(self, tensors: Sequence[TensorBase], shape: tuple[int, ...]) -> None:
+        self.tensors, self.shape = tensors, shape
+
+    def sources(self) -> Sequence[TensorBase]:
+        """What the job reads."""
+        return self.tensors
+
+    def dtype(self) -> DType:
+        """Of the output."""
+        return self.tensors[0].dtype  # type: ignore[attr-defined, no-any-return]
+
+    def arrays(self) -> list[Array]:
+        """The parts, those that are such themselves taken apart."""
+        found: list[Array] = []
+        for tensor in self.tensors:
+            job = tensor._job if type(tensor) is Deferred else None
+            if type(job) is Side:
+                found += job.arrays()
+            else:
+                found.append(tensor._array)
+        return found
+
+    def run(self, owner: TensorBase, out: Array | None = None) -> Array:
+        """Do it: what is still to be computed is written straight into its place."""
+        y = _core.empty(self.shape, self.dtype().itemsize) if out is None else out
+        at = 0
+        for tensor in self.tensors:
+            job = tensor._job if type(tensor) is Deferred else None
+            channels = shape_of(tensor)[1]
+            piece = y[:, at : at + channels]
+            at += channels
+            if job is None:
+                piece[...] = tensor._array
+            else:
+                assert isinstance(tensor, Deferred)
+                job.run(owner, piece)
+                tensor._job = _Copy(piece)
+                owner._shared_memory().wait(tensor)
+        return y
+
+
+class _Copy:
+    """Values that stand in another array, to be copied if somebody wants them."""
+
+    __slots__ = ("piece", "shape")
+
+    def __init__(self, piece: Array) -> None:
+        self.piece, self.shape = piece, piece.shape
+
+    def sources(self) -> Sequence[TensorBase]:
+        """Nothing: the tensor that the piece belongs to knows who waits for it."""
+        return ()
+
+    def dtype(self) -> DType:
+        """Of the values."""
+        return self.piece.dtype
+
+    def run(self, owner: TensorBase, out: Array | None = None) -> Array:
+        """The copy."""
+        if out is None:
+            copy: Array = self.piece.copy()
+            return copy
+        out[...] = self.piece
+        return out
+
+
+_Job: TypeAlias = "Job | Side | _Copy"
+
+
+def source_of(tensor: TensorBase, chain: Chain) -> Any:
+    """The array of a chain's input, or the arrays side by side where the chain reads such."""
+    if type(tensor) is Deferred and type(tensor._job) is Side and chain.reads_parts:
+        return tensor._job.arrays()
+    return tensor._array
+
+
+def shape_of(tensor: TensorBase) -> tuple[int, ...]:
+    """The shape of a tensor, computed or not."""
+    job = tensor._job if type(tensor) is Deferred else None
+    return tensor._array.shape if job is None else job.shape
 
 
 class Deferred(Tensor):
@@ -68,8 +165,8 @@ class Deferred(Tensor):
 
     __slots__ = ("_job", "_value")
 
-    def __init__(self, job: Job) -> None:
-        self._job: Job | None = job
+    def __init__(self, job: _Job) -> None:
+        self._job: _Job | None = job
         self._value: Array | None = None
         self._requires_grad = False
         self._node = None
@@ -77,21 +174,28 @@ class Deferred(Tensor):
         self._memory = None
         self._hooks = None
         self.grad = None
-        for source in (job.input, job.residual):
-            if source is not None:
-                source._shared_memory().wait(self)
+        for source in job.sources():
+            source._shared_memory().wait(self)
+        pending.tensors.append(weakref.ref(self))
 
     @property
     def _array(self) -> Array:
         if self._value is None:
             job = self._job
             assert job is not None
-            self._value, self._job = job.run(), None
+            value: Array = job.run(self)
+            self._value, self._job = value, None
+            return value
         return self._value
 
     @_array.setter
     def _array(self, value: Array) -> None:
         self._value, self._job = value, None
+
+    @property
+    def shape(self) -> Size:
+        """The extents of the axes."""
+        return Size(shape_of(self))
 
     @property
     def ndim(self) -> int:
@@ -101,48 +205,59 @@ class Deferred(Tensor):
     @property
     def dtype(self) -> DType:
         """The type of the elements."""
-        return self._array.dtype if self._job is None else self._job.input._array.dtype
+        return self._array.dtype if self._job is None else self._job.dtype()
 
-    def with_norm(self, norm: Any, channels: int) -> Deferred | None:
-        """This job with a batch norm folded in, or None where that cannot be."""
+    def with_step(self, step: Any) -> Deferred | None:
+        """This job with another layer at its end, or None where that cannot be."""
         job = self._job
-        if (
-            job is None
-            or job.norm is not None
-            or job.residual is not None
-            or job.activation is not None
-            or job.channels != channels
-        ):
+        if type(job) is not Job or job.residual is not None:
             return None
-        return Deferred(job._replace(norm=norm))
+        chain = job.chain.then(step)
+        shape = chain.shape(shape_of(job.input), job.dtype())
+        return None if shape is None else Deferred(Job(chain, job.input, shape))
 
     def _with_activation(self, activation: str, inplace: bool) -> TensorBase | None:
         job = self._job
-        if job is None or job.activation is not None:
+        if type(job) is not Job:
             return None
-        job = job._replace(activation=activation)
+        chain = job.chain.activated(activation)
+        if chain is None:
+            return None
+        joined = Job(chain, job.input, job.shape, job.residual)
         if inplace:
-            self._job = job
+            self._before_change()
+            self._job = joined
             return self
-        return Deferred(job)
+        return Deferred(joined)
 
     def _with_residual(self, other: Any) -> TensorBase | None:
         job = self._job
         if (
-            job is None
-            or job.activation is not None
+            type(job) is not Job
             or job.residual is not None
+            or not job.chain.takes_residual
             or other is self
             or not isinstance(other, TensorBase)
+            or needs_grad(other)
         ):
             return None
         if other._array.shape != job.shape or other._array.dtype != self.dtype:
             return None
-        return Deferred(job._replace(residual=other))
+        return Deferred(Job(job.chain, job.input, job.shape, other))
+
+    def _beside(self, tensors: Sequence[Any], shape: tuple[int, ...]) -> TensorBase | None:
+        if calls.depth == 0 or self._job is None or type(self._job) is _Copy:
+            return None
+        if any(
+            not isinstance(t, Tensor) or needs_grad(t) or t.dtype != self.dtype for t in tensors
+        ):
+            return None
+        return Deferred(Side(tuple(tensors), shape))
 
     def _become(self, result: TensorBase) -> bool:
         if self._job is None:
             return False
+        self._before_change()
         if isinstance(result, Deferred):
             self._job, self._value = result._job, result._value
         else:
@@ -159,6 +274,12 @@ class Deferred(Tensor):
         return Tensor, (self._array,)
 
 
+def finish() -> None:
+    """Have everything computed that is still alive: the outermost module is done."""
+    waiting, pending.tensors = pending.tensors, []
+    compute_all(waiting)
+
+
 def settled(result: Any) -> Any:
     """`result` with the jobs of all deferred tensors in it done."""
     if type(result) is Deferred:
@@ -172,11 +293,3 @@ def settled(result: Any) -> Any:
         for key, value in result.items():
             result[key] = settled(value)
     return result
-
-
-def output_shape(
-    rank: int, x: Array, weight: Array, geometry: tuple[Any, Any, Any, int]
-) -> tuple[int, ...]:
-    """The shape of a convolution's output; raises what the convolution would."""
-    shape = _core.conv_rows(rank, "forward", x.shape, weight.shape, *geometry, x.dtype.itemsize)[0]
-    return tuple(shape)

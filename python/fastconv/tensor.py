@@ -109,7 +109,9 @@ class Tensor(TensorBase):
 
     @data.setter
     def data(self, value: Any) -> None:
+        self._before_change()
         self._array = np.asarray(raw(value))
+        self._touch()
         self._memory = None
 
     @property

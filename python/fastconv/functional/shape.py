@@ -275,30 +275,39 @@ def cat(tensors: Sequence[Operand], dim: int = 0) -> Result:
     if not given:
         raise RuntimeError("cat: expected a non-empty list of tensors")
     for i, v in enumerate(given):
-        if not isinstance(raw(v), np.ndarray):
+        if not isinstance(v, (TensorBase, np.ndarray)):
             raise TypeError(f"cat: expected a tensor at position {i}, got {type(v).__name__}")
-    kept = [v for v in given if raw(v).shape != (0,)] or given[:1]
-    arrays = [raw(v) for v in kept]
-    axis = axis_of(dim, arrays[0].ndim, "cat")
-    for i, a in enumerate(arrays[1:], 1):
-        first = arrays[0].shape
-        if a.ndim != len(first) or any(
-            n != m for k, (n, m) in enumerate(zip(a.shape, first, strict=True)) if k != axis
+    shapes = [v.shape for v in given]
+    if (0,) in shapes:
+        given = [v for v, shape in zip(given, shapes, strict=True) if shape != (0,)] or given[:1]
+        shapes = [v.shape for v in given]
+    first = shapes[0]
+    axis = axis_of(dim, len(first), "cat")
+    for i, shape in enumerate(shapes[1:], 1):
+        if len(shape) != len(first) or any(
+            n != m for k, (n, m) in enumerate(zip(shape, first, strict=True)) if k != axis
         ):
             raise ValueError(
                 f"cat: shapes must agree except along dim {dim}, but input 0 has {first} and "
-                f"input {i} has {a.shape}"
+                f"input {i} has {shape}"
             )
+    if axis == 1:
+        together = (first[0], sum(shape[1] for shape in shapes), *first[2:])
+        for v in given:
+            beside = v._beside(given, together) if isinstance(v, TensorBase) else None
+            if beside is not None:
+                return beside
+    arrays = [raw(v) for v in given]
     y = np.concatenate(arrays, axis)
     if not any(isinstance(v, TensorBase) for v in given):
         return y
     ends = np.cumsum([a.shape[axis] for a in arrays])[:-1]
-    needed = [needs_grad(v) for v in kept]
+    needed = [needs_grad(v) for v in given]
 
     def backward(g: Array) -> list[Array | None]:
         return [p if n else None for p, n in zip(np.split(g, ends, axis), needed, strict=True)]
 
-    return record("Cat", y, kept, backward)
+    return record("Cat", y, given, backward)
 
 
 concat = cat

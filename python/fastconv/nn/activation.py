@@ -11,6 +11,7 @@ from ..dtypes import as_dtype
 from ._settings import check_device
 from .module import Module
 from .parameter import Parameter
+from .steps import Step, recipe
 
 __all__ = [
     "CELU",
@@ -423,3 +424,42 @@ class PReLU(Module):
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
+
+
+# ---- as steps of programs ------------------------------------------------------------------------
+
+
+def _unary(
+    layer: Any, name: str, a: float = 0.0, b: float = 0.0, *, fused: str | None = None
+) -> Step:
+    return Step("unary", (name, a, b), (), fused, getattr(layer, "inplace", False))
+
+
+recipe(ReLU)(lambda layer: _unary(layer, "relu", fused="relu"))
+recipe(ReLU6)(lambda layer: _unary(layer, "hardtanh", 0.0, 6.0, fused="relu6"))
+recipe(SiLU)(lambda layer: _unary(layer, "silu", fused="silu"))
+recipe(Hardswish)(lambda layer: _unary(layer, "hardswish", fused="hardswish"))
+recipe(Hardsigmoid)(lambda layer: _unary(layer, "hardsigmoid"))
+recipe(Mish)(lambda layer: _unary(layer, "mish"))
+recipe(Sigmoid)(lambda layer: _unary(layer, "sigmoid"))
+recipe(Tanh)(lambda layer: _unary(layer, "tanh"))
+recipe(ELU)(lambda layer: _unary(layer, "elu", layer.alpha, 1.0))
+
+
+@recipe(LeakyReLU)
+def _leaky(layer: Any) -> Step:
+    slope = layer.negative_slope
+    return _unary(layer, "leaky_relu", slope, fused="leaky_relu" if slope == 0.01 else None)
+
+
+@recipe(GELU)
+def _gelu(layer: Any) -> Step | None:
+    if layer.approximate == "none":
+        return _unary(layer, "gelu", fused="gelu")
+    return _unary(layer, "gelu_tanh") if layer.approximate == "tanh" else None
+
+
+@recipe(Hardtanh)
+def _hardtanh(layer: Any) -> Step | None:
+    low, high = layer.min_val, layer.max_val
+    return _unary(layer, "hardtanh", low, high) if low <= high else None

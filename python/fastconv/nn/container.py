@@ -6,9 +6,11 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..changes import NotedDict
 from ..tensor import Tensor
 from .module import Module
 from .parameter import Parameter
+from .rows import forget, rows_of
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
@@ -23,7 +25,7 @@ class _Listed(Module):
         return list(self._modules)[index % size]
 
     def _renumber(self, modules: Iterable[Module | None]) -> None:
-        self._modules = {str(i): m for i, m in enumerate(modules)}
+        self._modules = NotedDict({str(i): m for i, m in enumerate(modules)})
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -101,9 +103,15 @@ class Sequential(_Listed):
         return Sequential(*self, *other)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
-            input = module(input)  # type: ignore[misc]
+        steps = self._modules.values() if self.training else rows_of(self)
+        for step in steps:
+            input = step(input)  # type: ignore[misc]
         return input
+
+    def train(self, mode: bool = True) -> Any:
+        if mode:
+            forget(self)
+        return super().train(mode)
 
 
 class ModuleList(_Listed):

@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 from .. import functional as F
-from ..autograd import needs_grad, raw
-from . import init, prepared
+from . import init
 from ._settings import blank, check_device, per_axis
+from .chain import Chain
 from .module import Module
 from .parameter import Parameter
+from .steps import Step, forget, recipe, snapshot
 
 __all__ = [
     "Conv1d",
@@ -172,10 +173,11 @@ class _Plain(_Convolution):
             and self.padding_mode == "zeros"
             and weight is self.weight
             and bias is self.bias
-            and getattr(raw(input), "dtype", None) == weight._array.dtype
-            and not (needs_grad(input) or needs_grad(weight) or needs_grad(bias))
         ):
-            return prepared.convolve(self, input)
+            step = snapshot(self, _step)
+            result = None if step is None else Chain.of(step)(input)
+            if result is not None:
+                return result
         if self.padding_mode != "zeros":
             # F.pad lists the last axis first.
             sides = [n for pair in self._before_after()[::-1] for n in pair]
@@ -185,7 +187,7 @@ class _Plain(_Convolution):
 
     def train(self, mode: bool = True) -> Any:
         if mode:
-            prepared.forget(self)
+            forget(self)
         return super().train(mode)
 
 
@@ -229,6 +231,14 @@ class Conv3d(_Plain):
     """Convolution over (N, C, D, H, W) or (C, D, H, W); see :class:`Conv2d`."""
 
     rank = 3
+
+
+@recipe(Conv1d, Conv2d, Conv3d)
+def _step(layer: Any) -> Step | None:
+    if layer.padding_mode != "zeros":
+        return None
+    geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    return Step("conv", (layer.rank, *geometry), (layer.weight, layer.bias))
 
 
 class _Transposed(_Convolution):

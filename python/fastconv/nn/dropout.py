@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import functional as F
 from .module import Module
+from .steps import Step, recipe
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"]
 
@@ -64,3 +65,8 @@ class FeatureAlphaDropout(_Dropout):
 
     def forward(self, input: Any) -> Any:
         return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)
+
+
+@recipe(Dropout, Dropout1d, Dropout2d, Dropout3d, AlphaDropout, FeatureAlphaDropout)
+def _step(layer: Any) -> Step:
+    return Step("none", ())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..autograd import TensorBase, raw, record_many
+from ..changes import changes
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Hooks:
 
     def refresh(self) -> None:
         self.any = bool(self.pre or self.post or self.backward)
+        changes.note()
 
     def before_forward(
         self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]

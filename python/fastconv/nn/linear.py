@@ -10,6 +10,7 @@ from . import init
 from ._settings import blank, check_device
 from .module import Module
 from .parameter import Parameter
+from .steps import Step, recipe
 
 __all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
 
@@ -147,3 +148,23 @@ class Unflatten(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+# ---- as steps of programs ------------------------------------------------------------------------
+
+
+@recipe(Identity)
+def _identity_step(layer: Any) -> Step:
+    return Step("none", ())
+
+
+@recipe(Linear)
+def _linear_step(layer: Any) -> Step:
+    return Step("linear", (), (layer.weight, layer.bias))
+
+
+@recipe(Flatten)
+def _flatten_step(layer: Any) -> Step | None:
+    if (layer.start_dim, layer.end_dim) != (1, -1):
+        return None
+    return Step("flatten", ())

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..autograd import no_grad, raw
-from ..deferred import calls, settled
+from ..autograd import no_grad, pending, raw
+from ..changes import NotedDict, changes
+from ..deferred import calls, finish, settled
 from ..dtypes import as_dtype, no_such_device
 from ..functional._tools import is_float
 from ..tensor import Tensor
@@ -42,9 +43,9 @@ class Module:
     def __init__(self) -> None:
         set_ = super().__setattr__
         set_("training", True)
-        set_("_parameters", {})
-        set_("_buffers", {})
-        set_("_modules", {})
+        set_("_parameters", NotedDict())
+        set_("_buffers", NotedDict())
+        set_("_modules", NotedDict())
         set_("_transient", set())
         set_("_hooks", Hooks())
         set_("_frozen", False)
@@ -61,9 +62,17 @@ class Module:
         calls.depth += 1
         try:
             result = self._run(args, kwargs)
-        finally:
+        except BaseException:
             calls.depth -= 1
-        return result if calls.depth else settled(result)
+            if not calls.depth:
+                pending.tensors.clear()
+            raise
+        calls.depth -= 1
+        if calls.depth:
+            return result
+        result = settled(result)
+        finish()
+        return result
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         hooks = self._hooks
@@ -115,6 +124,7 @@ class Module:
             self._buffers[name] = value
         else:
             super().__setattr__(name, value)
+            changes.note()
 
     def _forget(self, name: str, kept: Mapping[str, Any]) -> None:
         """Free `name` everywhere but in `kept`, where its place in the order shall stay."""
@@ -137,6 +147,7 @@ class Module:
                 del registered[name]
                 return
         super().__delattr__(name)
+        changes.note()
 
     def __dir__(self) -> list[str]:
         names = {*super().__dir__(), *self._parameters, *self._buffers, *self._modules}
@@ -449,6 +460,7 @@ class Module:
         self.__dict__.update(state)
         self.__dict__.setdefault("_hooks", Hooks())
         self.__dict__.setdefault("_frozen", False)
+        changes.note()
 
     # ---- hooks -------------------------------------------------------------------------------
 

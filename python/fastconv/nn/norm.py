@@ -8,12 +8,14 @@ import numpy as np
 
 from .. import functional as F
 from ..autograd import needs_grad
-from ..deferred import Deferred
+from ..deferred import Deferred, calls
 from ..dtypes import as_dtype
 from ..tensor import Tensor
 from ._settings import check_device
+from .chain import Chain
 from .module import Module
 from .parameter import Parameter
+from .steps import Step, recipe, snapshot
 
 __all__ = [
     "BatchNorm1d",
@@ -136,10 +138,10 @@ class _BatchNorm(_StatisticsNorm):
 
     def forward(self, input: Any) -> Any:
         self._check_input_dim(input)
-        if type(input) is Deferred and not self.training:
-            joined = self._joined(input)
-            if joined is not None:
-                return joined
+        if not self.training:
+            prepared = self._prepared(input)
+            if prepared is not None:
+                return prepared
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked._array[...] += 1
@@ -158,14 +160,17 @@ class _BatchNorm(_StatisticsNorm):
             self.eps,
         )
 
-    def _joined(self, input: Deferred) -> Deferred | None:
-        """The norm as part of the convolution that is still to be done, where that can be."""
-        mean = self.running_mean
-        if mean is None or self.running_var is None or mean._array.dtype != input.dtype:
+    def _prepared(self, input: Any) -> Any:
+        """The norm as part of what is still to be done, inside a network where that can be."""
+        if calls.depth < 2 or not isinstance(input, Tensor):
             return None
-        if needs_grad(self.weight) or needs_grad(self.bias):
+        if needs_grad(input) or needs_grad(self.weight) or needs_grad(self.bias):
             return None
-        return input.with_norm(self, self.num_features)
+        step = snapshot(self, _step)
+        if step is None or not step.usable(input.dtype):
+            return None
+        joined = input.with_step(step) if type(input) is Deferred else None
+        return Chain.of(step)(input) if joined is None else joined
 
 
 class BatchNorm1d(_BatchNorm):
@@ -207,6 +212,15 @@ class BatchNorm3d(_BatchNorm):
     """Batch norm over (N, C, D, H, W); see :class:`BatchNorm2d`."""
 
     axes = (5,)
+
+
+@recipe(BatchNorm1d, BatchNorm2d, BatchNorm3d)
+def _step(layer: Any) -> Step | None:
+    mean, var = layer.running_mean, layer.running_var
+    if mean is None or var is None:
+        return None
+    tensors = (layer.weight, layer.bias, mean, var)
+    return Step("norm", (layer.eps, layer.num_features, layer.axes), tensors)
 
 
 class SyncBatchNorm(_BatchNorm):

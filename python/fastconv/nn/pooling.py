@@ -7,6 +7,7 @@ from typing import Any
 from .. import functional as F
 from ._settings import per_axis
 from .module import Module
+from .steps import Step, recipe
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -282,3 +283,31 @@ class MaxUnpool3d(_MaxUnpool):
     """Values of (N, C, D, H, W) back to where max pooling found them."""
 
     rank = 3
+
+
+# ---- as steps of programs ------------------------------------------------------------------------
+
+
+@recipe(MaxPool1d, MaxPool2d, MaxPool3d)
+def _max_step(layer: Any) -> Step | None:
+    if layer.return_indices:
+        return None
+    windows = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    return Step("max_pool", (layer.rank, *windows, layer.ceil_mode))
+
+
+@recipe(AvgPool1d, AvgPool2d, AvgPool3d)
+def _average_step(layer: Any) -> Step:
+    windows = (layer.kernel_size, layer.stride, layer.padding)
+    rule = (layer.ceil_mode, layer.count_include_pad, layer.divisor_override)
+    return Step("avg_pool", (layer.rank, *windows, *rule))
+
+
+@recipe(AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d)
+def _adaptive_step(layer: Any) -> Step | None:
+    sizes = layer.output_size
+    if sizes is None or isinstance(sizes, int):
+        sizes = (sizes,) * layer.rank
+    if len(sizes) != layer.rank or 0 in sizes:
+        return None
+    return Step("adaptive_avg_pool", (tuple(0 if n is None else n for n in sizes),))

@@ -1,0 +1,243 @@
+#include "program.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "memory.h"
+#include "parallel.h"
+#include "pointwise.h"
+
+namespace fastconv {
+namespace {
+
+// Calls body(float{}) or body(double{}).
+template <class Body>
+void of_item(size_t item, const Body& body) {
+  if (item == 4) {
+    body(float{});
+  } else {
+    body(double{});
+  }
+}
+
+// Pools are bound by memory: their work is what they read and write, a few operations an element.
+int pool_threads(const PoolProblem& p) {
+  const double elements =
+      static_cast<double>(p.planes()) * static_cast<double>(p.in_plane() + p.out_plane());
+  return useful_threads(8 * elements, num_threads());
+}
+
+// Elements of one channel of one image.
+int64_t plane_of(const Shape& shape) {
+  int64_t plane = 1;
+  for (int i = 2; i < shape.n; ++i) plane *= shape[i];
+  return plane;
+}
+
+}  // namespace
+
+Program::Program(const Shape& input, size_t item) : input_(input), shape_(input), item_(item) {
+  checked_product(input);
+}
+
+void Program::add(Step step, const Shape& output) {
+  shape_ = output;
+  step.bytes = static_cast<size_t>(checked_mul(checked_product(output), item_));
+  steps_.push_back(std::move(step));
+}
+
+void Program::convolve(Plan& plan) {
+  const std::shared_ptr<const PlanEntry> entry = plan.entry(shape_);
+  const Plan* p = &plan;
+  Step step;
+  step.takes_residual = true;
+  of_item(item_, [&](auto zero) {
+    using T = decltype(zero);
+    step.run = [p, entry](const void* x, const void* residual, void* y) {
+      p->run(*entry, static_cast<const T*>(x), static_cast<const T*>(residual), static_cast<T*>(y));
+    };
+  });
+  add(std::move(step), entry->problem.output_shape());
+}
+
+void Program::outline(ConvArgs args) {
+  args.input = shape_;
+  shape_ = make_conv_problem(args).output_shape();
+  runnable_ = false;
+}
+
+void Program::linear(Plan& plan) {
+  if (shape_.n != 2) {
+    throw std::invalid_argument("linear: expected an array (N, C), got " + shape_text(shape_));
+  }
+  shape_.push_back(1);
+  convolve(plan);
+  shape_.n = 2;
+}
+
+void Program::max_pool(PoolArgs args) {
+  args.input = shape_;
+  const PoolProblem p = make_pool_problem(args);
+  Step step;
+  of_item(item_, [&](auto zero) {
+    using T = decltype(zero);
+    step.run = [p](const void* x, const void*, void* y) {
+      fastconv::max_pool<T>(p, static_cast<const T*>(x), static_cast<T*>(y), nullptr,
+                            pool_threads(p));
+    };
+  });
+  add(std::move(step), p.output_shape());
+}
+
+void Program::average_pool(PoolArgs args, const AverageRule& rule) {
+  args.input = shape_;
+  const PoolProblem p = make_pool_problem(args);
+  Step step;
+  of_item(item_, [&](auto zero) {
+    using T = decltype(zero);
+    step.run = [p, rule](const void* x, const void*, void* y) {
+      fastconv::average_pool<T>(p, rule, static_cast<const T*>(x), static_cast<T*>(y),
+                                pool_threads(p));
+    };
+  });
+  add(std::move(step), p.output_shape());
+}
+
+void Program::adaptive_average_pool(const Shape& sizes) {
+  PoolArgs args;
+  args.rank = sizes.n;
+  args.name = "adaptive_avg_pool";
+  for (int i = 0; i < sizes.n; ++i) {
+    const int64_t extent = shape_.n == sizes.n + 2 ? shape_[i + 2] : 0;
+    const int64_t size = sizes[i] == 0 ? extent : sizes[i];
+    if (size < 1 || extent < 1 || extent % size) {
+      throw std::invalid_argument("adaptive_avg_pool: windows of one size do not fit " +
+                                  shape_text(shape_));
+    }
+    args.kernel.push_back(extent / size);
+  }
+  args.stride = args.kernel;
+  args.dilation = Shape(1, sizes.n);
+  args.padding.before = args.padding.after = Shape(0, sizes.n);
+  average_pool(args, AverageRule());
+}
+
+template <class T>
+void Program::add_normalize(const std::vector<double>& scale, const std::vector<double>& shift,
+                            Activation activation) {
+  const int64_t channels = shape_[1], plane = plane_of(shape_), rows = shape_[0] * channels;
+  const std::vector<T> a(scale.begin(), scale.end()), b(shift.begin(), shift.end());
+  T lo, hi;
+  clamp_range(activation, &lo, &hi);
+  const auto row = [a, b, plane, lo, hi](const T* x, int64_t c, T* y) {
+    const auto at = static_cast<size_t>(c);
+    of_type<T>(*kernels().norm).affine(x, nullptr, y, plane, a[at], b[at], lo, hi);
+  };
+  Step step;
+  step.in_place = true;
+  step.run = [row, channels, plane, rows](const void* x, const void*, void* y) {
+    const int threads =
+        memory_threads(2.0 * sizeof(T) * static_cast<double>(rows * plane), num_threads());
+    parallel_for(rows, threads, [&](int64_t i, int) {
+      row(static_cast<const T*>(x) + i * plane, i % channels, static_cast<T*>(y) + i * plane);
+    });
+  };
+  step.channels = [row, plane](const void* x, int64_t first, int64_t count, void* y) {
+    const int threads =
+        memory_threads(2.0 * sizeof(T) * static_cast<double>(count * plane), num_threads());
+    parallel_for(count, threads, [&](int64_t i, int) {
+      row(static_cast<const T*>(x) + i * plane, first + i, static_cast<T*>(y) + i * plane);
+    });
+  };
+  add(std::move(step), shape_);
+}
+
+void Program::normalize(const std::vector<double>& scale, const std::vector<double>& shift,
+                        Activation activation) {
+  if (shape_.n < 2 || static_cast<int64_t>(scale.size()) != shape_[1] ||
+      scale.size() != shift.size() || activation > Activation::relu6) {
+    throw std::invalid_argument("batch_norm: the input must have one channel for each scale, got " +
+                                shape_text(shape_));
+  }
+  of_item(item_, [&](auto zero) { this->add_normalize<decltype(zero)>(scale, shift, activation); });
+}
+
+void Program::unary(int index, double a, double b) {
+  const int64_t n = checked_product(shape_);
+  Step step;
+  step.in_place = true;
+  of_item(item_, [&](auto zero) {
+    using T = decltype(zero);
+    step.run = [index, a, b, n](const void* x, const void*, void* y) {
+      const int threads = memory_threads(2.0 * sizeof(T) * static_cast<double>(n), num_threads());
+      unary_forward(index, static_cast<const T*>(x), static_cast<T*>(y), n, a, b, threads);
+    };
+  });
+  add(std::move(step), shape_);
+}
+
+void Program::flatten(int first, int last) {
+  if (first < 0 || last < first || last >= shape_.n) {
+    throw std::invalid_argument("flatten: no axes " + std::to_string(first) + " to " +
+                                std::to_string(last) + " in shape " + shape_text(shape_));
+  }
+  Shape flat;
+  for (int i = 0; i < shape_.n; ++i) {
+    if (i <= first || i > last) {
+      flat.push_back(shape_[i]);
+    } else {
+      flat[first] *= shape_[i];
+    }
+  }
+  shape_ = flat;
+}
+
+// The parts side by side, passed through `first` on the way if that is given.
+void Program::gather(const std::vector<Part>& parts, const Step* first, char* y) const {
+  const size_t plane = static_cast<size_t>(plane_of(input_)) * item_;
+  for (int64_t n = 0; n < input_[0]; ++n) {
+    int64_t c = 0;
+    for (const Part& part : parts) {
+      const size_t bytes = static_cast<size_t>(part.channels) * plane;
+      const char* x = static_cast<const char*>(part.data) + static_cast<size_t>(n) * bytes;
+      char* to = y + static_cast<size_t>(n * input_[1] + c) * plane;
+      if (first) {
+        first->channels(x, c, part.channels, to);
+      } else {
+        std::memcpy(to, x, bytes);
+      }
+      c += part.channels;
+    }
+  }
+}
+
+void Program::run(const std::vector<Part>& parts, const void* residual, void* y) const {
+  const size_t steps = steps_.size();
+  size_t half = parts.size() > 1 ? static_cast<size_t>(checked_product(input_)) * item_ : 0;
+  for (size_t i = 0; i + 1 < steps; ++i) half = std::max(half, steps_[i].bytes);
+  half = Carver::bytes<char>(half);
+  const Scratch scratch(2 * half);
+  char* const halves[2] = {scratch.data(), scratch.data() + half};
+
+  const void* at = parts[0].data;  // the latest result
+  size_t next = 0, i = 0;          // the half that it is not in, the step to come
+  if (parts.size() > 1) {
+    const Step* first = steps_[0].channels ? &steps_[0] : nullptr;
+    char* to = first && steps == 1 ? static_cast<char*>(y) : halves[next];
+    gather(parts, first, to);
+    at = to;
+    next ^= 1;
+    i = first ? 1 : 0;
+  }
+  for (; i < steps; ++i) {
+    const bool last = i + 1 == steps;
+    const bool stay = steps_[i].in_place && at == halves[next ^ 1];
+    void* to = last ? y : halves[stay ? next ^ 1 : next];
+    steps_[i].run(at, last ? residual : nullptr, to);
+    if (!stay) next ^= 1;
+    at = to;
+  }
+}
+
+}  // namespace fastconv

@@ -1,0 +1,73 @@
+// A chain of operators in evaluation mode, each reading what the one before it wrote, for one input
+// shape: everything is checked and sized when it is put together, and a call runs the whole chain
+// between two pieces of scratch that stay in the caches.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "../pool_problem.h"
+#include "plan.h"
+#include "pool.h"
+
+namespace fastconv {
+
+// Dense arrays that lie side by side along the channels: (N, channels, ...).
+struct Part {
+  const void* data;
+  int64_t channels;
+};
+
+class Program {
+ public:
+  // Of arrays of this shape whose elements have `item` bytes (4 or 8).
+  Program(const Shape& input, size_t item);
+
+  // Each adds a step, and throws what the operator would. The plan must outlive the program.
+  void convolve(Plan& plan);
+  void linear(Plan& plan);  // on (N, C), by a plan of rank 1 whose window is one element
+  // Only the shapes of a convolution: the program then tells its output's shape and cannot run.
+  void outline(ConvArgs args);
+  void max_pool(PoolArgs args);
+  void average_pool(PoolArgs args, const AverageRule& rule);
+  // Equal windows side by side, `sizes` of them along each spatial axis; 0 keeps an extent.
+  void adaptive_average_pool(const Shape& sizes);
+  // y = activation(x * scale[c] + shift[c]); activation: none, relu or relu6.
+  void normalize(const std::vector<double>& scale, const std::vector<double>& shift,
+                 Activation activation);
+  void unary(int index, double a, double b);
+  void flatten(int first, int last);  // these axes as one
+
+  const Shape& input_shape() const { return input_; }
+  const Shape& output_shape() const { return shape_; }
+  size_t item() const { return item_; }
+  bool runnable() const { return runnable_ && !steps_.empty(); }
+  bool takes_residual() const { return !steps_.empty() && steps_.back().takes_residual; }
+
+  // parts: the input, in one piece or cut along the channels. residual, dense, of the output's
+  // shape or null: added before the activation of the last step where that takes one. y: dense.
+  void run(const std::vector<Part>& parts, const void* residual, void* y) const;
+
+ private:
+  struct Step {
+    std::function<void(const void* x, const void* residual, void* y)> run;
+    // The same on channels [first, first + count) of one image; null where there is no such thing.
+    std::function<void(const void* x, int64_t first, int64_t count, void* y)> channels;
+    bool in_place = false;
+    bool takes_residual = false;
+    size_t bytes = 0;  // of the result
+  };
+  void add(Step step, const Shape& output);
+  void gather(const std::vector<Part>& parts, const Step* first, char* y) const;
+  template <class T>
+  void add_normalize(const std::vector<double>& scale, const std::vector<double>& shift,
+                     Activation activation);
+
+  Shape input_, shape_;
+  size_t item_;
+  bool runnable_ = true;
+  std::vector<Step> steps_;
+};
+
+}  // namespace fastconv

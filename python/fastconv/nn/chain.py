@@ -1,0 +1,227 @@
+"""Layers in a row as one compiled program.
+
+In evaluation mode, where nothing is recorded, whatever stands in a row in a :class:`Sequential` (or
+joins a convolution layer's result) runs in a single call: convolution, batch norm and activation as
+one plan, nothing allocated between the steps, no Python. A chain is made of snapshots of the layers
+(steps.py), so it never has to be told of changes: another step makes another chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from .._types import Array
+from ..autograd import TensorBase
+from ..deferred import Deferred, Job, calls, source_of
+from ..grad_mode import mode
+from ..tensor import Tensor
+from .steps import ACTIVATIONS, Step
+
+__all__ = ["Chain"]
+
+_MOST_SHAPES = 64
+_WEIGHTED = ("conv", "linear")
+
+
+class Chain:
+    """Steps in a row, and the programs that run them, one for each shape of input.
+
+    Attributes
+    ----------
+    takes_residual : bool
+        Whether something can be added to the result: the last step is a convolution, perhaps with
+        its batch norm.
+    reads_parts : bool
+        Whether it likes its input as separate arrays side by side: the first step is a batch norm.
+    """
+
+    __slots__ = (
+        "followers", "plan", "programs", "reads_parts", "shapes", "single", "steps",
+        "takes_residual", "tensors",
+    )  # fmt: skip
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = tuple(s for s in steps if s.kind != "none")
+        self.tensors = [t for s in self.steps for t in s.tensors if t is not None]
+        self.programs: dict[tuple[Any, ...], Any] = {}
+        self.shapes: dict[tuple[Any, ...], tuple[int, ...] | None] = {}
+        self.followers: dict[Step, Chain] = {}
+        kinds = [s.kind for s in self.steps]
+        self.reads_parts = kinds[:1] == ["norm"]
+        fused = [*self._fused()]
+        last = fused[-1]
+        self.takes_residual = last[0].kind == "conv" and last[2] is None
+        self.single = len(fused) == 1 and kinds[0] == "conv"
+        self.plan: Any = None  # of a single convolution
+
+    @staticmethod
+    def of(step: Step) -> Chain:
+        """The chain of one step."""
+        if step.alone is None:
+            step.alone = Chain((step,))
+        chain: Chain = step.alone
+        return chain
+
+    def then(self, step: Step) -> Chain:
+        """This chain with one more step."""
+        chain = self.followers.get(step)
+        if chain is None:
+            if len(self.followers) > 8:
+                self.followers.clear()
+            chain = self.followers[step] = Chain((*self.steps, step))
+        return chain
+
+    def activated(self, activation: str) -> Chain | None:
+        """This chain with an activation at its end, where that joins the last step."""
+        if self.takes_residual or self.steps[-1].kind in ("norm", "linear"):
+            return self.then(ACTIVATIONS[activation])
+        return None
+
+    def _fused(self) -> Iterator[tuple[Step, Step | None, str | None]]:
+        """The steps, each with the batch norm and the activation that it takes along."""
+        i, steps = 0, self.steps
+        while i < len(steps):
+            step, norm, activation = steps[i], None, None
+            i += 1
+            weighted = step.kind in _WEIGHTED
+            if weighted and i < len(steps) and step.takes_norm(steps[i]):
+                norm, i = steps[i], i + 1
+            if i < len(steps) and steps[i].fused is not None:
+                name = steps[i].fused
+                if weighted or (step.kind == "norm" and name in ("relu", "relu6")):
+                    activation, i = name, i + 1
+            yield step, norm, activation
+
+    # ---- programs ----------------------------------------------------------------------------
+
+    def shape(self, shape: tuple[int, ...], dtype: Any) -> tuple[int, ...] | None:
+        """The output's shape; None where the steps do not fit each other or the input.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a single convolution: what it would raise.
+        """
+        key = (shape, dtype)
+        found = self.shapes.get(key)
+        if found is None:
+            if len(self.shapes) >= _MOST_SHAPES:
+                self.shapes.clear()
+            if self.single:
+                rank, stride, padding, dilation, groups = self.steps[0].args
+                weight = self.steps[0].arrays[0].shape
+                rows = _core.conv_rows(
+                    rank, "forward", shape, weight, stride, padding, dilation, groups,
+                    dtype.itemsize,
+                )  # fmt: skip
+                found = tuple(rows[0])
+            else:
+                outline = self._compiled(shape, dtype, dry=True)
+                found = None if outline is None else outline.output_shape
+            self.shapes[key] = found
+        return found
+
+    def program(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """The program for inputs of this shape and type; None where there is none."""
+        key = (shape, dtype)
+        found = self.programs.get(key, False)
+        if found is False:
+            if len(self.programs) >= _MOST_SHAPES:
+                self.programs.clear()
+            found = self.programs[key] = self._compiled(shape, dtype)
+        return found
+
+    def _compiled(self, shape: tuple[int, ...], dtype: Any, dry: bool = False) -> Any:
+        """A program, or only the outline of one; None where the layers are to say what is wrong."""
+        if dtype not in (np.float32, np.float64) or not all(s.usable(dtype) for s in self.steps):
+            return None
+        ops: list[tuple[Any, ...]] = []
+        axes = len(shape)
+        for step, norm, activation in self._fused():
+            kind, args = step.kind, step.args
+            if kind == "conv":
+                fits = axes == args[0] + 2
+                ops.append(step.outline() if dry else (kind, step.plan(norm, activation)))
+            elif kind == "linear":
+                fits = axes == 2
+                ops.append((kind, step.plan(norm, activation)))
+            elif kind == "norm":
+                fits = not args[2] or axes in args[2]
+                ops.append((kind, *step.scale_and_shift(), activation))
+            elif kind == "flatten":
+                fits = axes > 1
+                ops.append((kind, 1, axes - 1))
+                axes = 2
+            elif kind == "unary":
+                fits = True
+                ops.append((kind, *args))
+            else:  # pools
+                fits = axes == 2 + (len(args[0]) if kind == "adaptive_avg_pool" else args[0])
+                ops.append((kind, *args))
+            if not fits:
+                return None
+        try:
+            return _core.Program(shape, dtype.itemsize, ops)
+        except (ValueError, TypeError):
+            return None
+
+    # ---- running -----------------------------------------------------------------------------
+
+    def run(self, source: Any, residual: Array | None = None, out: Array | None = None) -> Array:
+        """The result for an array, or for a list of arrays side by side along the channels."""
+        if self.single:
+            if self.plan is None:
+                _, norm, activation = next(self._fused())
+                self.plan = self.steps[0].plan(norm, activation)
+            y: Array = self.plan(source, residual=residual, out=out)
+            return y
+        if type(source) is list:
+            first = source[0].shape
+            shape = (first[0], sum(a.shape[1] for a in source), *first[2:])
+            program = self.program(shape, source[0].dtype)
+        else:
+            program = self.program(source.shape, source.dtype)
+        result: Array = program.run(source, residual, out)
+        return result
+
+    def __call__(self, input: Any) -> Any:
+        """The result for a tensor, deferred where something may still join it.
+
+        None where the chain does not apply: the layers are to be called one by one.
+        """
+        if mode.recording and any(t._requires_grad for t in self.tensors):
+            return None
+        if not isinstance(input, TensorBase):
+            if not self.tensors or not isinstance(input, np.ndarray):
+                return None
+            input = Tensor(input)
+        elif mode.recording and input._requires_grad:
+            return None
+        job = input._job if type(input) is Deferred else None
+        if job is not None and self.reads_parts:
+            shape, dtype = job.shape, job.dtype()
+        else:
+            array = input._array
+            shape, dtype = array.shape, array.dtype
+            if self.single:
+                if not all(a is None or a.dtype == dtype for a in self.steps[0].arrays):
+                    return None
+                if dtype not in (np.float32, np.float64):
+                    return None
+            elif not array.flags.c_contiguous:
+                return None
+        if calls.depth < 2 and not self.single:
+            program = self.program(shape, dtype)
+            if program is None:
+                return None
+            return Tensor(program.run(source_of(input, self), None, None))
+        result = self.shape(shape, dtype)
+        if result is None:
+            return None
+        if calls.depth < 2:
+            return Tensor(self.run(input._array))
+        return Deferred(Job(self, input, result))

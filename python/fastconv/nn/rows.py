@@ -1,0 +1,98 @@
+"""How the layers of a :class:`Sequential` are cut into chains that run as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from ..changes import changes
+from .chain import Chain
+from .module import Module
+from .steps import Step, step_of
+
+if TYPE_CHECKING:
+    from .container import Sequential
+
+__all__ = ["Row", "forget", "rows_of"]
+
+_Layers = list[tuple[Any, "Step | None"]]
+
+
+class Row(NamedTuple):
+    """Layers in a row, and the chain that does what they do."""
+
+    chain: Chain
+    layers: list[Any]
+
+    def __call__(self, input: Any) -> Any:
+        result = self.chain(input)
+        if result is None:
+            for layer in self.layers:
+                input = layer(input)
+            return input
+        return result
+
+
+#: Beside the modules, not in them: the stamp, the layers with their steps, the rows.
+_rows: WeakKeyDictionary[Any, tuple[int, _Layers, list[Any]]] = WeakKeyDictionary()
+
+
+def rows_of(sequence: Sequential) -> list[Any]:
+    """What to call one after the other instead of the layers: rows, and layers that fit in none."""
+    found = _rows.get(sequence)
+    stamp = changes.stamp
+    if found is not None and found[0] == stamp:
+        return found[2]
+    layers = [(layer, step_of(layer)) for layer in _flat(sequence)]
+    rows = found[2] if found is not None and found[1] == layers else [*_cut(layers)]
+    _rows[sequence] = stamp, layers, rows
+    return rows
+
+
+def forget(sequence: Any) -> None:
+    """Drop what was prepared for `sequence`."""
+    _rows.pop(sequence, None)
+
+
+def _flat(sequence: Sequential) -> Iterator[Any]:
+    """The layers, also those within further sequences that do nothing of their own."""
+    from .container import Sequential
+
+    plain = Sequential.forward
+    for child in sequence._modules.values():
+        if (
+            isinstance(child, Module)
+            and type(child).forward is plain
+            and type(child).__call__ is Module.__call__
+            and not child.training
+            and not child._hooks.any
+            and "forward" not in child.__dict__
+        ):
+            yield from _flat(child)  # type: ignore[arg-type]
+        else:
+            yield child
+
+
+def _cut(layers: _Layers) -> Iterator[Any]:
+    row: _Layers = []
+    for layer, step in layers:
+        # What writes into its input must not stand before the first step that makes a new array.
+        if step is not None and not (step.inplace and not _computes(row)):
+            row.append((layer, step))
+            continue
+        yield from _closed(row)
+        row = []
+        yield layer
+    yield from _closed(row)
+
+
+def _computes(row: _Layers) -> bool:
+    return any(step is not None and step.kind not in ("none", "flatten") for _, step in row)
+
+
+def _closed(row: _Layers) -> list[Any]:
+    layers = [layer for layer, _ in row]
+    if not _computes(row):
+        return layers
+    return [Row(Chain([step for _, step in row if step is not None]), layers)]
