@@ -12,10 +12,12 @@ namespace fastconv {
 #define FASTCONV_FAMILIES(X, isa)   \
   X(DepthwiseTable, depthwise, isa) \
   X(GemmTable, gemm, isa)           \
+  X(LossTable, loss, isa)           \
   X(NormTable, norm, isa)           \
   X(PlaneTable, plane, isa)         \
   X(PointwiseTable, pointwise, isa) \
   X(PoolTable, pool, isa)           \
+  X(ResampleTable, resample, isa)   \
   X(UpdateTable, update, isa)       \
   X(WinogradTable, winograd, isa)
 

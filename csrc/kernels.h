@@ -8,8 +8,10 @@
 
 #include "contracts/depthwise.h"
 #include "contracts/gemm.h"
+#include "contracts/loss.h"
 #include "contracts/plane.h"
 #include "contracts/pool.h"
+#include "contracts/resample.h"
 #include "contracts/rows.h"
 #include "contracts/winograd.h"
 

@@ -22,6 +22,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     fastconv::register_pointwise(m.ptr());
     fastconv::register_update(m.ptr());
     fastconv::register_pooling(m.ptr());
+    fastconv::register_resample(m.ptr());
   } catch (const fastconv::python_error&) {
     throw pybind11::error_already_set();
   } catch (const std::invalid_argument& e) {

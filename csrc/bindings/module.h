@@ -21,6 +21,7 @@ void register_program(PyObject* module);
 void register_pooling(PyObject* module);
 void register_norm(PyObject* module);
 void register_pointwise(PyObject* module);
+void register_resample(PyObject* module);
 void register_runtime(PyObject* module);
 void register_update(PyObject* module);
 

@@ -17,7 +17,7 @@ namespace {
                               shape_text(shape_of(a)));
 }
 
-double parse_double(const char* fn, const char* what, PyObject* o) {
+[[maybe_unused]] double parse_double(const char* fn, const char* what, PyObject* o) {
   const double v = PyFloat_AsDouble(o);
   if (v == -1.0 && PyErr_Occurred()) {
     PyErr_Clear();

@@ -18,6 +18,14 @@ constexpr int kUnaryCount = 22;
 template <class T>
 struct PointwiseKernels {
   UnaryKernel<T> unary[kUnaryCount];
+  // x where positive, else a x; the sum over the others of g x, the gradient of a, is returned.
+  T (*leaky_backward)(const T* g, const T* x, T* dx, ptrdiff_t n, T a);
+  // The same with a slope for each element; da[i] += g[i] x[i] where x is not positive.
+  void (*prelu)(const T* x, const T* a, T* y, ptrdiff_t n);
+  void (*prelu_backward)(const T* g, const T* x, const T* a, T* dx, T* da, ptrdiff_t n);
+  // y = x sigmoid(gate)
+  void (*glu)(const T* x, const T* gate, T* y, ptrdiff_t n);
+  void (*glu_backward)(const T* g, const T* x, const T* gate, T* dx, T* dgate, ptrdiff_t n);
 };
 
 struct PointwiseTable {
@@ -37,6 +45,11 @@ struct NormKernels {
                              T mean, T rstd);
   void (*softmax)(const T* x, T* y, ptrdiff_t n, bool logarithm);
   void (*softmax_backward)(const T* g, const T* y, T* dx, ptrdiff_t n, bool logarithm);
+  // Columns of d values, `stride` apart; scratch holds d vectors.
+  void (*softmax_columns)(const T* x, T* y, ptrdiff_t d, ptrdiff_t stride, ptrdiff_t columns,
+                          T* scratch, bool logarithm);
+  void (*softmax_backward_columns)(const T* g, const T* y, T* dx, ptrdiff_t d, ptrdiff_t stride,
+                                   ptrdiff_t columns, bool logarithm);
 };
 
 struct NormTable {

@@ -1,51 +1,12 @@
-// Rows under the normalisations, the softmax and the losses: sums, affine maps, in one pass each.
+// Rows under the normalisations: sums, affine maps, in one pass each.
 #pragma once
 
 #include "../kernels.h"
-#include "vec.h"
-#include "vmath.h"
+#include "row.h"
+#include "softmax.h"
 
 namespace fastconv {
 namespace {
-
-template <class T>
-FC_INLINE T total(Vec<T> v) {
-  T s = 0;
-  FC_UNROLL for (int i = 0; i < kLanes<T>; ++i) s += v[i];
-  return s;
-}
-
-// Calls body(index of the first element, lanes that count) for every vector of a row.
-template <class T, class Body>
-FC_INLINE void each_vector(ptrdiff_t n, const Body& body) {
-  constexpr int L = kLanes<T>;
-  ptrdiff_t i = 0;
-  for (; i + L <= n; i += L) body(i, L);
-  if (i < n) body(i, static_cast<int>(n - i));
-}
-
-template <class T>
-FC_INLINE Vec<T> get(const T* p, int lanes) {
-  return lanes == kLanes<T> ? load(p) : load_part(p, lanes);
-}
-
-template <class T>
-FC_INLINE void put(T* p, Vec<T> v, int lanes) {
-  if (lanes == kLanes<T>) {
-    store(p, v);
-  } else {
-    store_part(p, v, lanes);
-  }
-}
-
-// Lanes beyond the count, zeroed.
-template <class T>
-FC_INLINE Vec<T> first_lanes(Vec<T> v, int lanes) {
-  if (lanes == kLanes<T>) return v;
-  Vec<T> kept{};
-  for (int i = 0; i < lanes; ++i) kept[i] = v[i];
-  return kept;
-}
 
 // Long sums are cut into stretches, each summed into four vectors, so that the error grows slowly.
 constexpr ptrdiff_t kStretch = 4096;
@@ -164,73 +125,13 @@ void normalize_backward(const T* g, const T* x, const T* w, T* dx, T* dw, T* db,
   });
 }
 
-// NaN wins, as everywhere.
-template <class T>
-FC_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
-  const Vec<T> m = a > b ? a : b;
-  return a != a ? a : m;  // a NaN stays
-}
-
-template <class T>
-void softmax_row(const T* x, T* y, ptrdiff_t n, bool logarithm) {
-  Vec<T> top = splat(static_cast<T>(-__builtin_huge_val()));
-  const Vec<T> least = top;
-  each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-    Vec<T> v = least;
-    if (lanes == kLanes<T>) {
-      v = load(x + i);
-    } else {
-      for (int j = 0; j < lanes; ++j) v[j] = x[i + j];
-    }
-    top = larger<T>(top, v);
-  });
-  T highest = top[0];
-  for (int j = 1; j < kLanes<T>; ++j)
-    highest = top[j] > highest || top[j] != top[j] ? top[j] : highest;
-  Vec<T> sums{};
-  each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-    const Vec<T> e = exp<T>(get(x + i, lanes) - splat(highest));
-    if (!logarithm) put(y + i, e, lanes);
-    sums += first_lanes<T>(e, lanes);
-  });
-  const T sum = total<T>(sums);
-  if (logarithm) {
-    T shift;
-    if constexpr (sizeof(T) == 4) {
-      shift = highest + __builtin_logf(sum);
-    } else {
-      shift = highest + __builtin_log(sum);
-    }
-    each_vector<T>(
-        n, [&](ptrdiff_t i, int lanes) { put(y + i, get(x + i, lanes) - splat(shift), lanes); });
-  } else {
-    const T scale = T(1) / sum;
-    each_vector<T>(
-        n, [&](ptrdiff_t i, int lanes) { put(y + i, get(y + i, lanes) * splat(scale), lanes); });
-  }
-}
-
-// Softmax: dx = y (g - sum of g y). Its logarithm: dx = g - exp(y) sum of g.
-template <class T>
-void softmax_backward_row(const T* g, const T* y, T* dx, ptrdiff_t n, bool logarithm) {
-  Vec<T> sums{};
-  each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-    const Vec<T> gv = get(g + i, lanes);
-    sums += logarithm ? gv : gv * get(y + i, lanes);
-  });
-  const T s = total<T>(sums);
-  each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-    const Vec<T> gv = get(g + i, lanes), yv = get(y + i, lanes);
-    put(dx + i, logarithm ? gv - exp<T>(yv) * splat(s) : yv * (gv - splat(s)), lanes);
-  });
-}
-
 template <class T>
 constexpr NormKernels<T> norm_table() {
-  return {squares<T>,     dots<T>,
-          affine<T>,      affine2<T>,
-          normalize<T>,   normalize_backward<T>,
-          softmax_row<T>, softmax_backward_row<T>};
+  return {squares<T>,         dots<T>,
+          affine<T>,          affine2<T>,
+          normalize<T>,       normalize_backward<T>,
+          softmax_row<T>,     softmax_backward_row<T>,
+          softmax_columns<T>, softmax_backward_columns<T>};
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../kernels.h"
+#include "gates.h"
 #include "unary.h"
 
 namespace fastconv {
@@ -59,7 +60,12 @@ constexpr PointwiseKernels<T> pointwise_table() {
            unary<T, Hardswish>("hardswish"),
            unary<T, Gelu>("gelu"),
            unary<T, GeluTanh>("gelu_tanh"),
-           unary<T, Mish>("mish")}};
+           unary<T, Mish>("mish")},
+          leaky_backward<T>,
+          prelu<T>,
+          prelu_backward<T>,
+          glu<T>,
+          glu_backward<T>};
 }
 
 }  // namespace

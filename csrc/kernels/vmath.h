@@ -173,15 +173,17 @@ FC_INLINE Vec<T> expm1(Vec<T> x) {
   return expm1<T>(reduce<T>(within_range<T>(x)));
 }
 
-// log(1 + u) for u >= 0: 1 + u = 2^e m with m in [sqrt(1/2), sqrt(2)), and log m = 2 artanh(s) with
-// s = (m - 1) / (m + 1).
+// log(1 + u) for u >= -1, y being 1 + u as rounded: y = 2^e m with m in [sqrt(1/2), sqrt(2)), and
+// log m = 2 artanh(s) with s = (m - 1) / (m + 1).
 template <class T>
-FC_INLINE Vec<T> log1p(Vec<T> u) {
+FC_INLINE Vec<T> log1p(Vec<T> u, Vec<T> y) {
   using I = Mask<T>;
-  const Vec<T> one = splat(T(1)), y = u + one;
+  using F = Format<T>;
+  const Vec<T> one = splat(T(1));
   const Vec<T> lost = u - (y - one);  // for a large u the one is lost, and rightly so
-  const I e = (bits<I>(y) - bits<I>(splat(T(0.70710678118654752)))) >> Format<T>::kMantissa;
-  const Vec<T> m = bits<Vec<T>>(bits<I>(y) - (e << Format<T>::kMantissa));
+  const auto root = bits<I>(splat(T(0.70710678118654752)));
+  const I e = (bits<I>(y) - root) >> F::kMantissa;
+  const Vec<T> m = bits<Vec<T>>(bits<I>(y) - (e << F::kMantissa));
   const Vec<T> s = (m - one) / (m + one), z = s * s;
   Vec<T> tail;
   if constexpr (sizeof(T) == 4) {
@@ -195,7 +197,25 @@ FC_INLINE Vec<T> log1p(Vec<T> u) {
   const Vec<T> n = __builtin_convertvector(e, Vec<T>);
   const Vec<T> r = (s + s) + s * z * tail + n * splat(T(0.69314718055994531)) + lost / y;
   const Vec<T> big = splat(static_cast<T>(sizeof(T) == 4 ? 3.0e38 : 1.0e308));
-  return u > big ? u : (u != u ? u : r);
+  const Vec<T> least = splat(static_cast<T>(-__builtin_huge_val()));
+  const Vec<T> none = splat(static_cast<T>(__builtin_nan("")));
+  return u > big ? u : (y > 0 ? r : (y == 0 ? least : none));
+}
+
+template <class T>
+FC_INLINE Vec<T> log1p(Vec<T> u) {
+  return log1p<T>(u, u + splat(T(1)));
+}
+
+template <class T>
+FC_INLINE Vec<T> log(Vec<T> x) {
+  constexpr double kLift = sizeof(T) == 4 ? 16777216.0 : 18014398509481984.0;  // 2^24, 2^54
+  constexpr double kLess = (sizeof(T) == 4 ? 24 : 54) * 0.69314718055994531;
+  const Vec<T> normal =
+      splat(static_cast<T>(sizeof(T) == 4 ? 1.17549435e-38 : 2.2250738585072014e-308));
+  const Vec<T> y = x < normal ? x * splat(T(kLift)) : x;
+  const Vec<T> r = log1p<T>(y - splat(T(1)), y);
+  return x < normal ? r - splat(T(kLess)) : r;
 }
 
 // tanh(x) = m / (m + 2) with m = exp(2 |x|) - 1, one from |x| = 20 on.

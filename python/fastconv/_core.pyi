@@ -159,6 +159,13 @@ class Program:
 # (a, b: bounds; relu6 is 0, 6), leaky_relu (a: slope), elu (a: alpha, b: scale), sigmoid, tanh,
 # silu, hardsigmoid, hardswish, gelu, gelu_tanh, softplus (a: beta, b: threshold), mish.
 def unary(name: str, x: _Array, a: float, b: float, /) -> _Array: ...
+def resample(
+    name: str,
+    x: _Array,
+    tables: tuple[tuple[_Array, _Array, _Array] | None, ...],
+    /,
+) -> _Array: ...
+def pad(name: str, x: _Array, tables: tuple[_Array | None, ...], value: _Array, /) -> _Array: ...
 def unary_backward(name: str, grad: _Array, x: _Array, a: float, b: float, /) -> _Array: ...
 
 # Normalisations of (N, C, ...): groups = 0 is batch norm (statistics per channel), g > 0 one

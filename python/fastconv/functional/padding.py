@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
+from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
-from ._tools import array_first
+from ._taps import Taps, resized_backward
+from ._tools import array_first, is_half
 
 __all__ = ["pad", "pad_backward"]
 
@@ -33,8 +36,8 @@ def _sides(name: str, pad: Sequence[int], x: Array) -> list[tuple[int, int]]:
     return sides
 
 
-def _sources(name: str, n: int, before: int, after: int, mode: str) -> Array:
-    """For each position along a padded axis the index in the input that its value comes from."""
+def _check(name: str, n: int, before: int, after: int, mode: str) -> None:
+    """Whether an axis of extent n can be padded so."""
     if mode == "reflect" and max(before, after) >= n:
         raise ValueError(
             f"{name}: Padding size should be less than the corresponding input dimension, "
@@ -47,14 +50,26 @@ def _sources(name: str, n: int, before: int, after: int, mode: str) -> Array:
         )
     if mode == "replicate" and n == 0 and max(before, after) > 0:
         raise ValueError(f"{name}: nothing to replicate along an axis of extent 0")
+
+
+@lru_cache(256)
+def _sources(n: int, before: int, after: int, mode: str) -> Array:
+    """For each position along a padded axis the index in the input that its value comes from."""
     if mode == "circular":  # what negative padding cuts off does not come round
         left = n + min(before, 0) + min(after, 0)
         return np.arange(-max(before, 0), left + max(after, 0)) % max(left, 1) - min(before, 0)
     at = np.arange(-before, n + after)
+    if mode == "constant":  # -1: not from the input
+        return np.where((at >= 0) & (at < n), at, -1)
     if mode == "reflect":
         at = np.abs(at)
         return np.where(at >= n, 2 * (n - 1) - at, at)
     return np.clip(at, 0, max(n - 1, 0))
+
+
+@lru_cache(256)
+def _taps(n: int, before: int, after: int, mode: str) -> Taps:
+    return Taps(_sources(n, before, after, mode)[:, None], None, n)
 
 
 def _crops(sides: list[tuple[int, int]]) -> tuple[slice, ...]:
@@ -78,21 +93,23 @@ def pad_backward(
         gx = np.zeros(shape, grad_output.dtype)
         gx[_crops(sides)] = grad_output[inner]
         return gx
+    for n, (before, after) in zip(shape, sides, strict=True):
+        _check("pad_backward", n, before, after, mode)
+    if is_half(grad_output.dtype):
+        wide = pad_backward(grad_output.astype(np.float32), shape, pad, mode)
+        return wide.astype(grad_output.dtype)
+    plan = [
+        _taps(n, before, after, mode) if before or after else None
+        for n, (before, after) in zip(shape, sides, strict=True)
+    ]
+    # At most three axes at a time, channels-last memory where two are in front.
+    few = max(min(len(shape) - 2, 3), 1)
     g = grad_output
-    for axis, (before, after) in enumerate(sides):
-        if before == 0 and after == 0:
-            continue
-        # The inside goes back as it is; each padded slice is added to where it came from.
-        n = shape[axis]
-        at = _sources("pad_backward", n, before, after, mode)
-        moved = np.moveaxis(g, axis, 0)
-        gx = np.zeros((n, *moved.shape[1:]), g.dtype)
-        first = max(-before, 0)
-        last = n - max(-after, 0)
-        gx[first:last] = moved[first + before : last + before]
-        for i in (*range(max(before, 0)), *range(len(at) - max(after, 0), len(at))):
-            gx[at[i]] += moved[i]
-        g = np.moveaxis(gx, 0, axis)
+    for first in range(len(shape) - few, -1, -1):
+        part: list[Taps | None] = plan[first : first + few]
+        if any(part):
+            g = resized_backward("pad_backward", g, part)
+            plan[first : first + few] = [None] * few
     return g
 
 
@@ -123,21 +140,17 @@ def pad(
     if mode not in _MODES:
         raise ValueError(f"pad: mode must be one of {_MODES}, got {mode!r}")
     sides = _sides("pad", pad, x)
-    if mode == "constant":
-        shape = tuple(n + b + a for n, (b, a) in zip(x.shape, sides, strict=True))
-        y = np.full(shape, 0 if value is None else value, x.dtype)
-        inner = tuple(
-            slice(max(b, 0), n - max(a, 0)) for (b, a), n in zip(sides, shape, strict=True)
+    if mode != "constant" and value not in (None, 0):
+        raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
+    for n, (before, after) in zip(x.shape, sides, strict=True):
+        _check("pad", n, before, after, mode)
+    y = x
+    if any(before or after for before, after in sides):
+        tables = tuple(
+            _sources(n, before, after, mode) if before or after else None
+            for n, (before, after) in zip(x.shape, sides, strict=True)
         )
-        y[inner] = x[_crops(sides)]
-    else:
-        if value not in (None, 0):
-            raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
-        y = x
-        for axis, (before, after) in enumerate(sides):
-            if before or after:
-                at = _sources("pad", x.shape[axis], before, after, mode)
-                y = np.take(y, at, axis)
+        y = _core.pad("pad", x, tables, np.full((), 0 if value is None else value, x.dtype))
     if not isinstance(input, TensorBase):
         return y.copy() if y is x else y
     shape, sides_given = x.shape, tuple(pad)

@@ -1,15 +1,17 @@
-"""Resizing: each axis by itself, as a small matrix of weights."""
+"""Interpolation and adaptive averages: each axis resized by itself, by a table of weights."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
+from ._taps import Taps, resized, resized_backward
 from ._tools import compiled
 from .narrow import in_float32
 from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
@@ -25,83 +27,22 @@ __all__ = [
 ]
 
 
-class Taps:
-    """How one axis is resized: output i is the sum over t of ``weights[i, t] * x[sources[i, t]]``.
-
-    Attributes
-    ----------
-    sources : (O, T) int
-    weights : (O, T) float64, or None where each output is one input
-    n : extent of the input
-    """
-
-    __slots__ = ("n", "sources", "weights")
-
-    def __init__(self, sources: Array, weights: Array | None, n: int) -> None:
-        self.sources, self.weights, self.n = sources, weights, n
-
-    def apply(self, x: Array, axis: int) -> Array:
-        """Resize `axis` of `x`."""
-        if self.weights is None:
-            return np.take(x, self.sources[:, 0], axis)
-        if self.sources.shape[1] > 4:  # long sums: a matrix product
-            return self._product(x, axis, self.matrix(x.dtype))
-        total: Any = None
-        shape = [1] * x.ndim
-        shape[axis] = -1
-        for t in range(self.sources.shape[1]):
-            part = np.take(x, self.sources[:, t], axis)
-            part *= self.weights[:, t].astype(x.dtype).reshape(shape)
-            total = part if total is None else np.add(total, part, out=total)
-        return np.asarray(total)
-
-    def backward(self, g: Array, axis: int) -> Array:
-        """The gradient with respect to the input, from that of the output."""
-        outputs = len(self.sources)
-        if self.weights is None and self.n and outputs % self.n == 0:
-            times = outputs // self.n
-            if np.array_equal(self.sources[:, 0], np.arange(outputs) // times):
-                shape = (*g.shape[:axis], self.n, times, *g.shape[axis + 1 :])
-                return np.asarray(g.reshape(shape).sum(axis + 1))
-        return self._product(g, axis, self.matrix(g.dtype).T)
-
-    def matrix(self, dtype: Any) -> Array:
-        """The weights as a matrix (O, n)."""
-        m = np.zeros((len(self.sources), self.n))
-        rows = np.arange(len(self.sources))[:, None]
-        np.add.at(m, (rows, self.sources), 1.0 if self.weights is None else self.weights)
-        return m.astype(dtype)
-
-    @staticmethod
-    def _product(x: Array, axis: int, matrix: Array) -> Array:
-        return np.moveaxis(np.matmul(np.moveaxis(x, axis, -1), matrix.T), -1, axis)
-
-
-def _resized(name: str, input: Operand, plan: list[Taps | None], first: int) -> Result:
-    """Apply `plan` to the axes from `first` on."""
-    y = raw(input)
-    for i, taps in enumerate(plan):
-        if taps is not None:
-            y = taps.apply(y, first + i)
-    if y is raw(input):
-        y = y.copy()
-    if not y.flags.c_contiguous:
-        y = np.ascontiguousarray(y)
+def _resized(name: str, input: Operand, plan: list[Taps | None]) -> Result:
+    """The last axes by `plan`, with its gradient on the tape."""
+    x = raw(input)
+    y = resized(name, x, plan)
+    if y is x:
+        y = x.copy()
     if not isinstance(input, TensorBase):
         return y
-
-    def backward(g: Array) -> tuple[Array]:
-        for i, taps in reversed(list(enumerate(plan))):
-            if taps is not None:
-                g = taps.backward(g, first + i)
-        return (g,)
-
-    return record(name, y, (input,), backward)
+    title = name[:1].upper() + name[1:]
+    return record(title, y, (input,), lambda g: (resized_backward(name, g, plan),))
 
 
 # ---- adaptive average pooling: windows that share out the axis -----------------------------------
 
 
+@lru_cache(256)
 def _windows(n: int, o: int) -> Taps | None:
     """Output i is the mean over inputs ``floor(i n / o)`` up to ``ceil((i + 1) n / o)``."""
     if n == o:
@@ -111,8 +52,8 @@ def _windows(n: int, o: int) -> Taps | None:
     widest = int((ends - starts).max()) if o else 1
     at = starts[:, None] + np.arange(widest)
     inside = at < ends[:, None]
-    weights = inside / (ends - starts)[:, None]
-    return Taps(np.where(inside, at, 0), weights, n)
+    weights = np.broadcast_to(1 / (ends - starts)[:, None], at.shape)
+    return Taps(np.where(inside, at, 0), weights, n, inside)
 
 
 def adaptive_sizes(name: str, x: Array, rank: int, output_size: Any) -> tuple[int, ...]:
@@ -146,7 +87,7 @@ def _adaptive_average(rank: int, input: Operand, output_size: Any) -> Result:
         # Windows of one size side by side: an ordinary average pool.
         return _AVERAGE[rank](input, tuple(n // o for n, o in zip(spatial, sizes, strict=True)))
     plan = [_windows(n, o) for n, o in zip(x.shape[-rank:], sizes, strict=True)]
-    return _resized(f"AdaptiveAvgPool{rank}d", input, plan, x.ndim - rank)
+    return _resized(name, input, plan)
 
 
 @in_float32
@@ -186,6 +127,7 @@ def _positions(n: int, o: int, scale: float | None, align_corners: bool) -> Arra
     return (i + 0.5) * step - 0.5
 
 
+@lru_cache(256)
 def _nearest(n: int, o: int, scale: float | None, exact: bool) -> Taps:
     # PyTorch multiplies in float32 here, and which neighbour is nearest may hang on that.
     step = np.float32(n / o if scale is None else 1 / scale)
@@ -193,6 +135,7 @@ def _nearest(n: int, o: int, scale: float | None, exact: bool) -> Taps:
     return Taps(np.minimum(np.floor(at).astype(np.int64), n - 1)[:, None], None, n)
 
 
+@lru_cache(256)
 def _linear(n: int, o: int, scale: float | None, align_corners: bool) -> Taps:
     at = np.maximum(_positions(n, o, scale, align_corners), 0)
     low = np.minimum(np.floor(at).astype(np.int64), n - 1)
@@ -201,6 +144,7 @@ def _linear(n: int, o: int, scale: float | None, align_corners: bool) -> Taps:
     return Taps(sources, np.stack([1 - share, share], 1), n)
 
 
+@lru_cache(256)
 def _cubic(n: int, o: int, scale: float | None, align_corners: bool) -> Taps:
     at = _positions(n, o, scale, align_corners)
     low = np.floor(at).astype(np.int64)
@@ -283,7 +227,7 @@ def interpolate(
             plan.append(_cubic(n, o, scale, bool(align_corners)))
         else:
             plan.append(_linear(n, o, scale, bool(align_corners)))
-    return _resized("Interpolate", input, plan, 2)
+    return _resized("interpolate", input, plan)
 
 
 def _target(

@@ -1,0 +1,30 @@
+// Losses that compare two rows element by element.
+#pragma once
+
+#include <cstddef>
+
+namespace fastconv {
+
+// A loss l(x, t) with one parameter a.
+template <class T>
+struct PairKernel {
+  const char* name;
+  void (*each)(const T* x, const T* t, T* y, ptrdiff_t n, T a);  // y[i] = l(x[i], t[i])
+  T (*sum)(const T* x, const T* t, ptrdiff_t n, T a);            // the sum of them
+  // dx[i] = g[i] dl/dx, g being one number for all unless `each`.
+  void (*backward)(const T* g, bool each, const T* x, const T* t, T* dx, ptrdiff_t n, T a);
+};
+
+constexpr int kPairCount = 6;
+
+template <class T>
+struct LossKernels {
+  PairKernel<T> pair[kPairCount];
+};
+
+struct LossTable {
+  LossKernels<float> f32;
+  LossKernels<double> f64;
+};
+
+}  // namespace fastconv

@@ -1,0 +1,139 @@
+// Losses of pairs, one struct each: f(x, t) and its derivative by x.
+#pragma once
+
+#include "../kernels.h"
+#include "vec.h"
+#include "vmath.h"
+
+namespace fastconv {
+namespace {
+
+template <class T>
+struct Squared {
+  static FC_INLINE Vec<T> f(Vec<T> x, Vec<T> t, Vec<T>) { return (x - t) * (x - t); }
+  static FC_INLINE Vec<T> df(Vec<T> x, Vec<T> t, Vec<T>) { return splat(T(2)) * (x - t); }
+};
+
+template <class T>
+struct Absolute {
+  static FC_INLINE Vec<T> f(Vec<T> x, Vec<T> t, Vec<T>) { return absolute<T>(x - t); }
+  static FC_INLINE Vec<T> df(Vec<T> x, Vec<T> t, Vec<T>) {
+    const Vec<T> d = x - t;
+    return d == 0 ? Vec<T>{} : (d != d ? d : with_sign<T>(splat(T(1)), d));
+  }
+};
+
+// d^2 / (2 a) up to a, from there on |d| - a / 2.
+template <class T>
+struct SmoothL1 {
+  static FC_INLINE Vec<T> f(Vec<T> x, Vec<T> t, Vec<T> a) {
+    const Vec<T> d = absolute<T>(x - t), half = splat(T(0.5));
+    return d < a ? half * d * d / a : d - half * a;
+  }
+  static FC_INLINE Vec<T> df(Vec<T> x, Vec<T> t, Vec<T> a) {
+    const Vec<T> d = x - t;
+    return at_most<T>(at_least<T>(d, -a), a) / a;
+  }
+};
+
+// d^2 / 2 up to a, from there on a (|d| - a / 2).
+template <class T>
+struct Huber {
+  static FC_INLINE Vec<T> f(Vec<T> x, Vec<T> t, Vec<T> a) {
+    const Vec<T> d = absolute<T>(x - t), half = splat(T(0.5));
+    return d < a ? half * d * d : a * (d - half * a);
+  }
+  static FC_INLINE Vec<T> df(Vec<T> x, Vec<T> t, Vec<T> a) {
+    return at_most<T>(at_least<T>(x - t, -a), a);
+  }
+};
+
+// -(t log x + (1 - t) log(1 - x)), the logarithms not below -100.
+template <class T>
+struct Bce {
+  static FC_INLINE Vec<T> f(Vec<T> x, Vec<T> t, Vec<T>) {
+    const Vec<T> one = splat(T(1)), floor = splat(T(-100));
+    const Vec<T> yes = at_least<T>(log<T>(x), floor);
+    const Vec<T> no = at_least<T>(log1p<T>(-x, one - x), floor);
+    return -(t * yes + (one - t) * no);
+  }
+  static FC_INLINE Vec<T> df(Vec<T> x, Vec<T> t, Vec<T>) {
+    return (x - t) / at_least<T>((splat(T(1)) - x) * x, splat(T(1e-12)));
+  }
+};
+
+// The same of sigmoid(x): (1 - t) x - log(sigmoid(x)).
+template <class T>
+struct BceLogits {
+  static FC_INLINE Vec<T> f(Vec<T> x, Vec<T> t, Vec<T>) {
+    const Vec<T> rest = log1p<T>(exp<T>(-absolute<T>(x)));
+    return (splat(T(1)) - t) * x - (at_most<T>(x, Vec<T>{}) - rest);
+  }
+  static FC_INLINE Vec<T> df(Vec<T> x, Vec<T> t, Vec<T>) { return sigmoid<T>(x) - t; }
+};
+
+// ---- rows ----
+
+template <class T, template <class> class Loss>
+void loss_each(const T* x, const T* t, T* y, ptrdiff_t n, T a) {
+  constexpr int L = kLanes<T>;
+  ptrdiff_t i = 0;
+  for (; i + L <= n; i += L) store(y + i, Loss<T>::f(load(x + i), load(t + i), splat(a)));
+  if (i < n) {
+    const int part = static_cast<int>(n - i);
+    store_part(y + i, Loss<T>::f(load_part(x + i, part), load_part(t + i, part), splat(a)), part);
+  }
+}
+
+template <class T, template <class> class Loss>
+T loss_sum(const T* x, const T* t, ptrdiff_t n, T a) {
+  constexpr int L = kLanes<T>;
+  Vec<T> sum[2] = {};
+  ptrdiff_t i = 0;
+  for (; i + 2 * L <= n; i += 2 * L) {
+    FC_UNROLL for (int v = 0; v < 2; ++v) {
+      sum[v] += Loss<T>::f(load(x + i + v * L), load(t + i + v * L), splat(a));
+    }
+  }
+  for (; i < n; i += L) {
+    const int part = static_cast<int>(n - i < L ? n - i : L);
+    const Vec<T> y = Loss<T>::f(load_part(x + i, part), load_part(t + i, part), splat(a));
+    for (int l = 0; l < part; ++l) sum[0][l] += y[l];
+  }
+  T total = 0;
+  for (int l = 0; l < L; ++l) total += sum[0][l] + sum[1][l];
+  return total;
+}
+
+template <class T, template <class> class Loss>
+void loss_backward(const T* g, bool each, const T* x, const T* t, T* dx, ptrdiff_t n, T a) {
+  constexpr int L = kLanes<T>;
+  const Vec<T> one = splat(each ? T(0) : g[0]);
+  ptrdiff_t i = 0;
+  for (; i + L <= n; i += L) {
+    const Vec<T> gi = each ? load(g + i) : one;
+    store(dx + i, gi * Loss<T>::df(load(x + i), load(t + i), splat(a)));
+  }
+  if (i < n) {
+    const int part = static_cast<int>(n - i);
+    const Vec<T> gi = each ? load_part(g + i, part) : one;
+    const Vec<T> d = Loss<T>::df(load_part(x + i, part), load_part(t + i, part), splat(a));
+    store_part(dx + i, gi * d, part);
+  }
+}
+
+template <class T, template <class> class Loss>
+constexpr PairKernel<T> pair(const char* name) {
+  return {name, loss_each<T, Loss>, loss_sum<T, Loss>, loss_backward<T, Loss>};
+}
+
+template <class T>
+constexpr LossKernels<T> loss_table() {
+  return {{pair<T, Squared>("mse_loss"), pair<T, Absolute>("l1_loss"),
+           pair<T, SmoothL1>("smooth_l1_loss"), pair<T, Huber>("huber_loss"),
+           pair<T, Bce>("binary_cross_entropy"),
+           pair<T, BceLogits>("binary_cross_entropy_with_logits")}};
+}
+
+}  // namespace
+}  // namespace fastconv
