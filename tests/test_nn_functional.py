@@ -79,3 +79,28 @@ def test_output_size() -> None:
         F.conv_output_size(7, 9)
     with pytest.raises(ValueError, match="not supported for strided"):
         F.conv_output_size(7, 3, 2, padding="same")
+
+
+@np.errstate(all="ignore")
+@pytest.mark.parametrize("shape", [(2, 3, 5, 4), (1, 70, 31, 17), (3, 4, 2000), (2, 3, 2, 3, 9)])
+def test_scaling_channels_is_ordinary_multiplication(shape: tuple[int, ...]) -> None:
+    """Squeeze and excitation: one number a channel and image, by the compiled rows."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(shape).astype(np.float32)
+    x.flat[:5] = -0.0, 0.0, np.inf, -np.inf, np.nan
+    s = rng.standard_normal((*shape[:2], *(1,) * (len(shape) - 2))).astype(np.float32)
+    s.flat[1] = 0
+    expected = x * s
+    for y in (F.mul(x, s), F.mul(s, x), F.mul(fastconv.tensor(x), s).numpy()):
+        np.testing.assert_array_equal(y, expected)
+        np.testing.assert_array_equal(np.signbit(y), np.signbit(expected))
+    wide = np.ascontiguousarray(np.swapaxes(x, 1, -1))  # these do not lie in rows
+    for other in (s[:1], s[:, :1], x[..., :1], np.swapaxes(s, 1, -1)):
+        for a in (x, wide, x[..., ::-1]):
+            try:
+                expected = a * other
+            except ValueError:
+                continue
+            np.testing.assert_array_equal(F.mul(a, other), expected)
+    with pytest.raises(ValueError, match="mul: other must have one number"):
+        fastconv._core.scale_rows(x, s[:, :2])

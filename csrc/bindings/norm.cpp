@@ -98,6 +98,40 @@ PyObject* py_norm_apply(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   });
 }
 
+// scale_rows(x, scale) -> x times one number for each row; scale has as many axes as x, the last
+// ones of extent 1
+PyObject* py_scale_rows(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 2);
+    const char* fn = "mul";
+    PyArrayObject* given = float_array(fn, "input", args[0]);
+    const int64_t size = PyArray_SIZE(given);
+    PyArrayObject* factors = float_array_like(fn, "other", args[1], given);
+    const int64_t rows = PyArray_SIZE(factors);
+    const Shape shape = shape_of(given), own = shape_of(factors);
+    bool fits = own.n == shape.n && rows > 0 && size % rows == 0;
+    bool within = false;  // the axes of a row
+    for (int i = 0; fits && i < own.n; ++i) {
+      within = within || own[i] != shape[i];
+      fits = own[i] == (within ? 1 : shape[i]);
+    }
+    if (!fits) {
+      throw std::invalid_argument("mul: other must have one number for each row of input " +
+                                  shape_text(shape) + ", but got shape " + shape_text(own));
+    }
+    const int type = PyArray_TYPE(given);
+    const Ref x = dense(given), scale = dense(factors);
+    Ref y = new_array(shape, type);
+    const int threads = memory_threads(
+        2.0 * static_cast<double>(item_of(type)) * static_cast<double>(size), num_threads());
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      scale_rows(rows, size / rows, data<T>(x), data<T>(scale), data<T>(y), threads);
+    });
+    return y.release();
+  });
+}
+
 // norm_backward(grad_output, x, groups, mean, var, weight, eps, fixed, need)
 //   -> (dx, dweight, dbias), None where not needed
 PyObject* py_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
@@ -206,6 +240,7 @@ PyMethodDef kMethods[] = {
     FASTCONV_METHOD_AS("norm_statistics", py_norm_statistics),
     FASTCONV_METHOD_AS("norm_apply", py_norm_apply),
     FASTCONV_METHOD_AS("norm_backward", py_norm_backward),
+    FASTCONV_METHOD_AS("scale_rows", py_scale_rows),
     FASTCONV_METHOD_AS("layer_norm", py_layer_norm),
     FASTCONV_METHOD_AS("layer_norm_backward", py_layer_norm_backward),
     {nullptr, nullptr, 0, nullptr},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "../isa.h"
 #include "parallel.h"
@@ -60,6 +61,16 @@ void norm_apply(const NormShape& shape, const T* x, const T* mean, const T* var,
     const T shift = (bias ? bias[c] : T(0)) - mean[set] * scale;
     norm.affine(x + row * shape.s, residual ? residual + row * shape.s : nullptr, y + row * shape.s,
                 shape.s, scale, shift, lo, hi);
+  });
+}
+
+template <class T>
+void scale_rows(int64_t rows, int64_t s, const T* x, const T* scale, T* y, int threads) {
+  const auto& norm = of_type<T>(*kernels().norm);
+  const T infinity = std::numeric_limits<T>::infinity();
+  parallel_for(rows, threads, [&](int64_t row, int) {
+    // Adding -0 keeps the sign of every zero.
+    norm.affine(x + row * s, nullptr, y + row * s, s, scale[row], -T(0), -infinity, infinity);
   });
 }
 
@@ -151,6 +162,7 @@ void softmax_backward(int64_t rows, int64_t d, bool logarithm, const T* g, const
   template void norm_statistics<T>(const NormShape&, const T*, T*, T*, int);                      \
   template void norm_apply<T>(const NormShape&, const T*, const T*, const T*, const T*, const T*, \
                               const T*, double, T, T, T*, int);                                   \
+  template void scale_rows<T>(int64_t, int64_t, const T*, const T*, T*, int);                     \
   template void norm_backward<T>(const NormShape&, const T*, const T*, const T*, const T*,        \
                                  const T*, double, bool, T*, T*, T*, T*, int);                    \
   template void layer_norm<T>(int64_t, int64_t, const T*, const T*, const T*, double, T*, T*, T*, \

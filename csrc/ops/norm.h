@@ -24,6 +24,10 @@ template <class T>
 void norm_apply(const NormShape& shape, const T* x, const T* mean, const T* var, const T* weight,
                 const T* bias, const T* residual, double eps, T lo, T hi, T* y, int threads);
 
+// y = x * scale[row], for rows of s elements: each channel of each image by a number of its own.
+template <class T>
+void scale_rows(int64_t rows, int64_t s, const T* x, const T* scale, T* y, int threads);
+
 // Gradients of norm_apply without clamp. fixed: mean and var are constants (evaluation mode).
 // sums is scratch for 2 n c values. dx, dweight and dbias may be null.
 template <class T>

@@ -183,6 +183,7 @@ def norm_apply(
     relu: bool,
     /,
 ) -> _Array: ...
+def scale_rows(x: _Array, scale: _Array, /) -> _Array: ...
 def norm_backward(
     grad: _Array,
     x: _Array,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -96,12 +97,13 @@ def array_first(name: str, input: Any, argument: str = "input") -> Any:
 
 def is_float(array: Any) -> bool:
     """Whether the array's type can carry a gradient (ml_dtypes' bfloat16 has kind 'V')."""
-    return bool(array.dtype.kind == "f" or array.dtype.name == "bfloat16")
+    return bool(array.dtype.kind == "f" or is_half(array.dtype))
 
 
 def is_half(dtype: DType) -> bool:
     """Whether `dtype` is float16 or ml_dtypes' bfloat16."""
-    return dtype == np.float16 or dtype.name == "bfloat16"
+    # The name of a type is slow to make, so ordinary ones are told apart before.
+    return dtype.char not in "fd" and (dtype == np.float16 or dtype.name == "bfloat16")
 
 
 def through_float32(function: Callable[..., Any], *arrays: Array) -> Any:
@@ -125,6 +127,32 @@ def compiled(*arrays: Any) -> bool:
     return (first == np.float32 or first == np.float64) and all(
         isinstance(a, np.ndarray) and a.dtype == first and a.dtype.isnative for a in arrays
     )
+
+
+_LARGE = 16384  # elements: from here on fresh memory costs more than what is written into it
+
+
+def binary(ufunc: np.ufunc, a: Any, b: Any) -> Any:
+    """``ufunc(a, b)``; large results of equal arrays stand in recycled memory."""
+    if (
+        type(a) is np.ndarray
+        and type(b) is np.ndarray
+        and a.size >= _LARGE
+        and a.shape == b.shape
+        and a.flags.c_contiguous
+        and b.flags.c_contiguous
+        and compiled(a, b)
+    ):
+        return ufunc(a, b, out=_core.empty(a.shape, a.itemsize))
+    return ufunc(a, b)
+
+
+def product(a: Array, b: Array) -> Array:
+    """Matrix product; large results stand in recycled memory."""
+    shape = (*a.shape[:-1], b.shape[-1])
+    if a.ndim < 2 or b.ndim != 2 or math.prod(shape) < _LARGE or not compiled(a, b):
+        return np.asarray(np.matmul(a, b))
+    return np.matmul(a, b, out=_core.empty(shape, a.itemsize))
 
 
 def row(

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record
-from ._tools import array_first, is_float, operand, sum_to, wanted_shape
+from ._tools import array_first, binary, compiled, is_float, operand, sum_to, wanted_shape
 from .narrow import in_float32
 
 __all__ = [
@@ -86,7 +87,7 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
             if joined is not None:
                 return joined
     a, b, taped = _both(input, other)
-    y = a + b if alpha == 1 else a + raw(mul(b, alpha))
+    y = binary(np.add, a, b) if alpha == 1 else a + raw(mul(b, alpha))
     if not taped:
         return y
     sa, sb = wanted_shape(input), wanted_shape(other)
@@ -119,10 +120,21 @@ def rsub(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
     return sub(other, array_first("rsub", input), alpha=alpha)
 
 
+def _times(a: Any, b: Any) -> Any:
+    """``a * b``; where one has a number for each row of the other, by the compiled rows."""
+    if type(a) is np.ndarray and type(b) is np.ndarray and a.shape != b.shape:
+        if a.size < b.size:
+            a, b = b, a
+        rows = b.ndim == a.ndim > 2 and b.shape == (*a.shape[:2], *(1,) * (a.ndim - 2))
+        if rows and b.size and a.flags.c_contiguous and compiled(a, b):
+            return _core.scale_rows(a, b)
+    return binary(np.multiply, a, b)
+
+
 def mul(input: Operand, other: Operand) -> Result:
     """``input * other``."""
     a, b, taped = _both(input, other)
-    y = a * b
+    y = _times(a, b)
     if not taped:
         return y
     sa, sb = wanted_shape(input), wanted_shape(other)

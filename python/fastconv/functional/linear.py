@@ -8,6 +8,7 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record
+from ._tools import product
 from .narrow import in_float32
 
 __all__ = ["LinearGrads", "bilinear", "linear", "linear_backward"]
@@ -42,8 +43,8 @@ def linear_backward(
     g = grad_output.reshape(-1, grad_output.shape[-1])
     x = input.reshape(-1, input.shape[-1])
     return LinearGrads(
-        np.matmul(grad_output, weight) if need[0] else None,
-        np.matmul(g.T, x) if need[1] else None,
+        product(grad_output, weight) if need[0] else None,
+        product(g.T, x) if need[1] else None,
         np.asarray(g.sum(0)) if need[2] else None,
     )
 
@@ -82,7 +83,7 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Resu
             f"linear: input, weight and bias must have one dtype, got {x.dtype}, {w.dtype}"
             + ("" if b is None else f", {b.dtype}")
         )
-    y = np.matmul(x, w.T)
+    y = product(x, w.T)
     if b is not None:
         y = np.add(y, b, out=y) if y.ndim else y + b
     if not (
