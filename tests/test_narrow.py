@@ -71,17 +71,58 @@ def test_small_integers_do_not_wrap_round(types: tuple[Any, Any]) -> None:
     assert F.conv2d(x, w, out_dtype=np.float64).dtype == np.float64
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64"])
+def test_maxima_of_integers_stay_what_they_are(dtype: str) -> None:
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    if dtype == "int64":
+        low, high = -(2**53), 2**53
+    x = np.random.default_rng(0).integers(low, high, (2, 3, 7, 6), endpoint=True).astype(dtype)
+    x[0, 0, 0, :2] = low, high
+    y, where = F.max_pool2d(x, 3, 2, 1, return_indices=True)
+    assert y.dtype == dtype
+    found = np.take_along_axis(x.reshape(2, 3, 42), where.reshape(2, 3, -1), 2)
+    np.testing.assert_array_equal(found, y.reshape(2, 3, -1))
+    padded = np.pad(x, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=np.iinfo(dtype).min)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))[:, :, ::2, ::2]
+    np.testing.assert_array_equal(y, windows.max((-1, -2)))
+    taped = F.max_pool2d(fastconv.tensor(x), 3, 2, 1)
+    np.testing.assert_array_equal(taped.numpy(), y)
+    # A window wholly in padding gives the least there is.
+    assert F.max_pool1d(np.ones((1, 1, 1), dtype), 2, 1, 1, 2)[0, 0, 0] == np.iinfo(dtype).min
+
+
+def test_whole_numbers_through_activations_as_in_pytorch() -> None:
+    x = np.array([-4, -1, 0, 1, 9])
+    for kept in (F.relu, F.relu6, F.hardtanh):
+        assert kept(x).dtype == x.dtype
+    for made in (F.sigmoid, F.tanh, F.softsign, F.tanhshrink):
+        assert made(x).dtype == np.float32
+
+
 def test_other_types_are_refused_by_name() -> None:
     x, w = np.ones((1, 2, 4, 4), np.float32), np.ones((1, 2, 2, 2), np.float32)
     for dtype in (np.int32, np.bool_, np.complex64):
         with pytest.raises(TypeError, match=f"conv2d: .*{np.dtype(dtype).name}"):
             F.conv2d(x.astype(dtype), w.astype(dtype))
-        with pytest.raises(TypeError, match=f"max_pool2d: .*{np.dtype(dtype).name}"):
-            F.max_pool2d(x.astype(dtype), 2)
+        with pytest.raises(TypeError, match=f"avg_pool2d: .*{np.dtype(dtype).name}"):
+            F.avg_pool2d(x.astype(dtype), 2)
+        with pytest.raises(TypeError, match=f"conv_transpose2d: .*{np.dtype(dtype).name}"):
+            F.conv_transpose2d(x.astype(dtype), w[0, :, None].astype(dtype))
     with pytest.raises(TypeError, match="conv2d"):
         F.conv2d(x, w.astype(np.float16))
-    with pytest.raises(TypeError, match="avg_pool2d"):
-        F.avg_pool2d(x.astype(np.int8), 2)
+    for refused in (
+        lambda v: F.gelu(v),
+        lambda v: F.batch_norm(v, None, None, training=True),
+        lambda v: F.group_norm(v, 1),
+        lambda v: F.interpolate(v, 5, mode="bilinear"),
+        lambda v: F.adaptive_avg_pool2d(v, 3),
+        lambda v: F.mse_loss(v, v),
+        lambda v: F.softmax(v, 1),
+        lambda v: F.lp_pool2d(v, 2, 2),
+    ):
+        for operand in (x.astype(np.uint8), fastconv.tensor(x.astype(np.int64))):
+            with pytest.raises(TypeError, match=r"must be of a floating-point type.*, got u?int"):
+                refused(operand)
     with pytest.raises(TypeError):
         F.conv2d([1, 2], w)
     with pytest.raises(ValueError, match="out must be"):

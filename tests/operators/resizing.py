@@ -60,7 +60,28 @@ def _interpolate(
     return x
 
 
-def _resize(x: Any, *args: Any, mode: str = "nearest", **more: Any) -> Any:
+def _antialiased(x: Any, size: Any, mode: str, align_corners: bool) -> Any:
+    """Every output is the mean of the inputs, weighted by a hat or cubic around its centre."""
+    for axis in (2, 3):
+        n, o = x.shape[axis], size[axis - 2]
+        step = (n - 1) / max(o - 1, 1) if align_corners else n / o
+        wide, rows = max(step, 1), []
+        for i in range(o):
+            d = [abs(j + 0.5 - step * (i + 0.5)) / wide for j in range(n)]
+            w = np.array([
+                max(1 - v, 0) if mode == "bilinear"
+                else 1.5 * v**3 - 2.5 * v**2 + 1 if v < 1
+                else -0.5 * (v**3 - 5 * v**2 + 8 * v - 4) * (v < 2)
+                for v in d
+            ])  # fmt: skip
+            rows.append(np.tensordot(x, w / w.sum(), (axis, 0)))
+        x = np.stack(rows, axis)
+    return x
+
+
+def _resize(x: Any, *args: Any, mode: str = "nearest", antialias: bool = False, **more: Any) -> Any:
+    if antialias:
+        return _antialiased(x, args[0], mode, more.get("align_corners", False))
     if mode == "area":
         return adaptive(x.ndim - 2, np.mean, x, args[0])
     return _interpolate(x, *args, mode=mode, **more)
@@ -154,12 +175,19 @@ ROWS = [
                 bad(ValueError, "align_corners", X, 3, align_corners=True),
                 bad(ValueError, "scale_factor", X, None, -1.0),
                 bad(ValueError, "size", X, (1, 2, 3)),
+                bad(ValueError, "antialias needs", X, 3, antialias=True),
+                bad(TypeError, "floating-point", np.ones((1, 1, 4, 4), np.uint8), 3,
+                    mode="bilinear"),
                 bad(TypeError, "input must be", [1.0], 2),
             ] if name == "interpolate" else [],
         )
         for name, extra in (
-            ("interpolate", [call(X, scale_factor=1.7, mode="bilinear",
-                                  recompute_scale_factor=True)]),
+            ("interpolate", [
+                call(X, scale_factor=1.7, mode="bilinear", recompute_scale_factor=True),
+                call(a(1, 2, 9, 7), (4, 3), mode="bilinear", antialias=True),
+                call(a(1, 2, 9, 7), (4, 9), mode="bicubic", antialias=True),
+                call(a(1, 2, 9, 7), (4, 3), mode="bilinear", align_corners=True, antialias=True),
+            ]),
             ("upsample", []),
         )
     ),

@@ -68,6 +68,26 @@ __all__ = [
 ]
 
 
+#: Of whole numbers: those that stay whole, and those that are computed in float32.
+_KEEP_WHOLE = ("Relu6", "Hardtanh", "Threshold")
+_FROM_WHOLE = ("Sigmoid", "Tanh", "Softsign", "Tanhshrink")
+
+
+def _computed(name: str, forward: Callable[[Array], Array], x: Array) -> Any:
+    """The activation of an array of any type that it takes."""
+    if x.dtype.kind in "fV":
+        return through_float32(forward, x)
+    if name in _KEEP_WHOLE:
+        return np.asarray(forward(x)).astype(x.dtype)
+    if name in _FROM_WHOLE:
+        return forward(x.astype(np.float32))
+    raise TypeError(f"{_public(name)}: input must be of a floating-point type, got {x.dtype}")
+
+
+def _public(name: str) -> str:
+    return {"LeakyRelu": "leaky_relu", "LogSoftmax": "log_softmax"}.get(name, name.lower())
+
+
 def _apply(
     name: str,
     input: Operand,
@@ -84,8 +104,8 @@ def _apply(
     """
     if not isinstance(input, TensorBase):
         if not isinstance(input, (np.ndarray, np.generic)):
-            array_first({"LeakyRelu": "leaky_relu"}.get(name, name.lower()), input)
-        y = through_float32(forward, input)
+            array_first(_public(name), input)
+        y = _computed(name, forward, input)
         if inplace:
             input[...] = y
             return input
@@ -95,7 +115,7 @@ def _apply(
         if joined is not None:
             return joined
     x = input._array
-    y = through_float32(forward, x)
+    y = _computed(name, forward, x)
     kept = y if reads_output else x
     result = record(
         name,

@@ -65,6 +65,11 @@ class _Geometry:
                 f"{name}: given groups={groups} and weight of shape {w.shape}, expected input to "
                 f"have {w.shape[0]} channels divisible by groups, but got {channels} in {x.shape}"
             )
+        if x.dtype not in (np.float32, np.float64):
+            raise TypeError(
+                f"{name}: input must be of a floating-point type in native byte order, "
+                f"got {x.dtype}"
+            )
         if x.dtype != w.dtype:
             raise TypeError(
                 f"{name}: input and weight must have one dtype, got {x.dtype}, {w.dtype}"

@@ -12,7 +12,7 @@ from .activation import logsigmoid
 from .arithmetic import add, mul, rsub, sub
 from .elementwise import abs as absolute
 from .elementwise import neg, square
-from .narrow import in_float32
+from .narrow import floats_only, in_float32
 from .reduction import mean, sum
 from .softmax import log_softmax
 
@@ -83,7 +83,7 @@ def _class_weight(name: str, weight: Any, x: Array) -> Array | None:
     return w.astype(x.dtype, copy=False)
 
 
-@in_float32
+@floats_only
 def nll_loss_backward(
     grad_output: Array,
     input: Array,
@@ -104,7 +104,7 @@ def nll_loss_backward(
     return gx
 
 
-@in_float32
+@floats_only
 def nll_loss(
     input: Operand,
     target: Operand,
@@ -168,7 +168,7 @@ def _nll(
     )
 
 
-@in_float32
+@floats_only
 def cross_entropy(
     input: Operand,
     target: Operand,
@@ -263,7 +263,7 @@ def _soft_cross_entropy(
 # ---- regression ----------------------------------------------------------------------------------
 
 
-@in_float32
+@floats_only
 def mse_loss(
     input: Operand,
     target: Operand,
@@ -297,7 +297,7 @@ def _bent(name: str, difference: Operand, bend: float, slope: float) -> Result:
     return record(name, y, (difference,), lambda g: (g * slope * np.clip(d, -bend, bend),))
 
 
-@in_float32
+@floats_only
 def smooth_l1_loss(
     input: Operand,
     target: Operand,
@@ -315,7 +315,7 @@ def smooth_l1_loss(
     return _reduced("smooth_l1_loss", loss, reduction)
 
 
-@in_float32
+@floats_only
 def huber_loss(
     input: Operand,
     target: Operand,
@@ -333,7 +333,7 @@ def huber_loss(
 # ---- probabilities -------------------------------------------------------------------------------
 
 
-@in_float32
+@floats_only
 def binary_cross_entropy(
     input: Operand,
     target: Operand,
@@ -364,7 +364,7 @@ def binary_cross_entropy(
     )
 
 
-@in_float32
+@floats_only
 def binary_cross_entropy_with_logits(
     input: Operand,
     target: Operand,
@@ -418,7 +418,7 @@ def kl_div(
     return _reduced("kl_div", loss, reduction)
 
 
-@in_float32
+@floats_only
 def cosine_similarity(x1: Operand, x2: Operand, dim: int = 1, eps: float = 1e-8) -> Result:
     """The cosine of the angle between vectors along `dim`."""
     from .arithmetic import div

@@ -13,19 +13,26 @@ from ..autograd import TensorBase, raw
 from ._tools import array_first, is_half
 from .convert import cast
 
-__all__ = ["in_float32", "is_half", "widened"]
+__all__ = ["floats_only", "in_float32", "is_half", "widened"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def _wide_type(arrays: list[Array], integers: bool) -> tuple[Any, Any] | None:
+def _wide_type(arrays: list[Array], integers: bool, whole: bool) -> tuple[Any, Any] | None:
     """The type to compute in and that of the result, or None where nothing need be widened."""
     first = arrays[0].dtype
+    if whole and first.kind in "iu" and (first.itemsize < 8 or _small(arrays[0])):
+        return np.float64, first
     if is_half(first) and all(a.dtype == first for a in arrays):
         return np.float32, first
     if integers and all(a.dtype in (np.int8, np.uint8) for a in arrays[:2]):
         return np.float64, np.dtype(np.int32)  # sums stay far below 2**53, so exact
     return None
+
+
+def _small(x: Array) -> bool:
+    """Whether float64 holds all these whole numbers exactly."""
+    return not x.size or max(abs(int(x.min())), abs(int(x.max()))) <= 2**53
 
 
 def widened(
@@ -35,16 +42,19 @@ def widened(
     out_dtype: Any = None,
     *,
     integers: bool = False,
+    whole: bool = False,
 ) -> Any:
     """Make up for a TypeError that the compiled engine raised over a narrow type, or raise it.
 
     Called from within the ``except`` clause. ``call(*wide)`` computes with the arrays in a type
-    that the engine takes; results come back in the arrays' own type, or in `out_dtype`.
+    that the engine takes; results come back in the arrays' own type, or in `out_dtype`. `integers`
+    admits int8 and uint8, whose sums are int32; `whole` admits all integers, which stay what they
+    are (as maxima do).
     """
     given = [a for a in arrays if a is not None]
     types = None
     if all(isinstance(a, np.ndarray) for a in given):
-        types = _wide_type(given, integers)
+        types = _wide_type(given, integers, whole)
     if types is None:
         raise
     wide, own = types
@@ -52,8 +62,11 @@ def widened(
     result = call(*(None if a is None else a.astype(wide) for a in arrays))
 
     def back(value: Any) -> Any:
-        floats = isinstance(value, np.ndarray) and value.dtype == wide
-        return value.astype(narrow) if floats else value
+        if not isinstance(value, np.ndarray) or value.dtype != wide:
+            return value
+        if whole and narrow.kind in "iu":  # minus infinity is the least there is
+            value = np.maximum(value, np.iinfo(narrow).min)
+        return value.astype(narrow)
 
     if isinstance(result, tuple):
         return tuple(back(v) for v in result)
@@ -67,11 +80,12 @@ def widened(
     return out
 
 
-def in_float32(function: Function) -> Function:
+def in_float32(function: Function, *, whole: bool = True) -> Function:
     """Let a function take half precision: what is half becomes float32, and the result half again.
 
     The type of the first operand decides; it must be an array or a tensor, or TypeError is raised.
-    A call that names the type of its result (``dtype=``) goes through as it is.
+    A call that names the type of its result (``dtype=``) goes through as it is. Without `whole`,
+    whole numbers are refused.
     """
 
     argument = function.__code__.co_varnames[0]
@@ -84,6 +98,10 @@ def in_float32(function: Function) -> Function:
             own = getattr(args[1], "dtype", None)
         if own is None:
             array_first(function.__name__, args[0] if args else kwargs.get(argument), argument)
+        if not whole and own.kind not in "fV":
+            raise TypeError(
+                f"{function.__name__}: {argument} must be of a floating-point type, got {own}"
+            )
         if own.itemsize != 2 or not is_half(own) or kwargs.get("dtype") is not None:
             return function(*args, **kwargs)
 
@@ -114,3 +132,8 @@ def in_float32(function: Function) -> Function:
         return out
 
     return call  # type: ignore[return-value]
+
+
+def floats_only(function: Function) -> Function:
+    """As :func:`in_float32`, refusing whole numbers."""
+    return in_float32(function, whole=False)

@@ -10,9 +10,9 @@ import numpy as np
 from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
-from ._tools import array_first, axes_of, compiled, is_half
+from ._tools import array_first, axes_of, compiled, is_float, is_half
 from .convert import cast, clone
-from .narrow import in_float32
+from .narrow import floats_only, in_float32
 
 __all__ = [
     "NormGrads",
@@ -58,7 +58,7 @@ def _fast(x: Array) -> bool:
 # ---- batch norm ----------------------------------------------------------------------------------
 
 
-@in_float32
+@floats_only
 def batch_norm_backward(
     grad_output: Array,
     input: Array,
@@ -142,7 +142,9 @@ def batch_norm(
     """
     x, w, b = raw(input), raw(weight), raw(bias)
     mean_kept, var_kept = raw(running_mean), raw(running_var)
-    if is_half(raw(array_first("batch_norm", input)).dtype):
+    if not is_float(raw(array_first("batch_norm", input))):
+        raise TypeError(f"batch_norm: input must be of a floating-point type, got {x.dtype}")
+    if is_half(x.dtype):
         kept = [running_mean, running_var]
         moved = [None if v is None else raw(v).astype(np.float32) for v in kept]
         wide, gain, offset = (
@@ -237,7 +239,7 @@ def _rows_backward(g: Array, scaled: Array, rstd: Array) -> Any:
     return gx
 
 
-@in_float32
+@floats_only
 def group_norm_backward(
     grad_output: Array, input: Array, num_groups: int, weight: Array | None, eps: float = 1e-5
 ) -> NormGrads:
@@ -261,7 +263,7 @@ def group_norm_backward(
     return NormGrads(gx, gw, gb)
 
 
-@in_float32
+@floats_only
 def group_norm(
     input: Operand,
     num_groups: int,
@@ -319,7 +321,7 @@ def group_norm(
     )
 
 
-@in_float32
+@floats_only
 def instance_norm(
     input: Operand,
     running_mean: Operand | None = None,
@@ -358,7 +360,7 @@ def instance_norm_backward(
     return group_norm_backward(grad_output, input, input.shape[1], weight, eps)
 
 
-@in_float32
+@floats_only
 def layer_norm_backward(
     grad_output: Array,
     input: Array,
@@ -400,7 +402,7 @@ def _trailing(name: str, x: Array, normalized_shape: Any) -> tuple[int, ...]:
     return shape
 
 
-@in_float32
+@floats_only
 def layer_norm(
     input: Operand,
     normalized_shape: Any,
@@ -449,7 +451,7 @@ def layer_norm(
     )
 
 
-@in_float32
+@floats_only
 def rms_norm(
     input: Operand, normalized_shape: Any, weight: Operand | None = None, eps: float | None = None
 ) -> Result:
@@ -480,7 +482,7 @@ def _channel_window(x: Array, before: int, after: int) -> Array:
     return total
 
 
-@in_float32
+@floats_only
 def local_response_norm_backward(
     grad_output: Array,
     input: Array,
@@ -498,7 +500,7 @@ def local_response_norm_backward(
     return own - (2 * alpha * beta / size) * input * shared
 
 
-@in_float32
+@floats_only
 def local_response_norm(
     input: Operand, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Result:

@@ -61,6 +61,9 @@ def _taped_max(
             return cast(result[0], x.dtype), result[1]
         return cast(result, x.dtype)
     window = (kernel_size, stride, padding, dilation, ceil_mode)
+    if x.dtype.kind in "iu":
+        y = (max_pool1d, max_pool2d, max_pool3d)[rank - 1](x, *window, return_indices, out=out)
+        return (wrap(y[0]), wrap(y[1])) if return_indices else wrap(y)
     if not needs_grad(input):
         y = _core.max_pool(rank, x, *window, return_indices, out)
         return (wrap(y[0]), wrap(y[1])) if return_indices else wrap(y)
@@ -97,7 +100,7 @@ def max_pool2d(
     stride : int or pair, optional
         The kernel size if left out.
     padding : int, pair, or ((top, bottom), (left, right))
-        Counts as minus infinity.
+        Counts as minus infinity (for integers as their least).
     ceil_mode : bool
         Round the output's extent up instead of down.
     return_indices : bool
@@ -113,7 +116,7 @@ def max_pool2d(
     ValueError
         For shapes and values that do not fit together.
     TypeError
-        For other dtypes than float32 and float64.
+        For other dtypes than float32, float64, float16, bfloat16 and integers.
 
     Notes
     -----
@@ -128,7 +131,7 @@ def max_pool2d(
     try:
         return _core.max_pool(2, input, *how, out)
     except TypeError:
-        return widened(lambda x: _core.max_pool(2, x, *how, None), [input], out)
+        return widened(lambda x: _core.max_pool(2, x, *how, None), [input], out, whole=True)
 
 
 def max_pool1d(
@@ -151,7 +154,7 @@ def max_pool1d(
     try:
         return _core.max_pool(1, input, *how, out)
     except TypeError:
-        return widened(lambda x: _core.max_pool(1, x, *how, None), [input], out)
+        return widened(lambda x: _core.max_pool(1, x, *how, None), [input], out, whole=True)
 
 
 def max_pool3d(
@@ -174,7 +177,7 @@ def max_pool3d(
     try:
         return _core.max_pool(3, input, *how, out)
     except TypeError:
-        return widened(lambda x: _core.max_pool(3, x, *how, None), [input], out)
+        return widened(lambda x: _core.max_pool(3, x, *how, None), [input], out, whole=True)
 
 
 def _taped_average(
@@ -249,7 +252,7 @@ def avg_pool2d(
     ValueError
         For shapes and values that do not fit together.
     TypeError
-        For other dtypes than float32 and float64.
+        For other dtypes than float32, float64, float16 and bfloat16.
 
     Notes
     -----

@@ -9,7 +9,7 @@ import numpy as np
 from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, raw, record, wrap
 from ._tools import array_first, ints
-from .narrow import in_float32
+from .narrow import floats_only
 from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
 from .resample import adaptive_sizes
 
@@ -122,7 +122,7 @@ def _lp(
     return pow(mul(means, taps), 1.0 / norm_type)
 
 
-@in_float32
+@floats_only
 def lp_pool1d(
     input: Operand,
     norm_type: float,
@@ -134,7 +134,7 @@ def lp_pool1d(
     return _lp(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-@in_float32
+@floats_only
 def lp_pool2d(
     input: Operand,
     norm_type: float,
@@ -149,7 +149,7 @@ def lp_pool2d(
     return _lp(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-@in_float32
+@floats_only
 def lp_pool3d(
     input: Operand,
     norm_type: float,

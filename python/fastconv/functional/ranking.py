@@ -15,7 +15,7 @@ from .arithmetic import add, div, minimum, mul, pow, rsub, sub, where
 from .elementwise import exp, log, log1p, masked_fill, neg, sqrt, square
 from .indexing import gather, getitem
 from .loss import _reduced, _same_shape
-from .narrow import in_float32
+from .narrow import floats_only, in_float32
 from .reduction import norm, sum
 from .shape import reshape, unsqueeze
 
@@ -202,7 +202,7 @@ def _triplet(
 # ---- classes -------------------------------------------------------------------------------------
 
 
-@in_float32
+@floats_only
 def soft_margin_loss(
     input: Operand,
     target: Operand,
@@ -224,7 +224,7 @@ def _rows(name: str, input: Operand) -> Result:
     return reshape(input, (1, x.size)) if x.ndim < 2 else input
 
 
-@in_float32
+@floats_only
 def multi_margin_loss(
     input: Operand,
     target: Operand,
@@ -272,7 +272,7 @@ def multi_margin_loss(
     return _reduced(name, getitem(loss, 0) if raw(input).ndim < 2 else loss, reduction)
 
 
-@in_float32
+@floats_only
 def multilabel_margin_loss(
     input: Operand,
     target: Operand,
@@ -307,7 +307,7 @@ def multilabel_margin_loss(
     return _reduced(name, getitem(loss, 0) if raw(input).ndim < 2 else loss, reduction)
 
 
-@in_float32
+@floats_only
 def multilabel_soft_margin_loss(
     input: Operand,
     target: Operand,
@@ -378,7 +378,7 @@ def _variance(shape: tuple[int, ...], var: Any, like: Array, eps: float) -> Resu
     return add(var, np.maximum(eps - raw(var), 0).astype(v.dtype))
 
 
-@in_float32
+@floats_only
 def gaussian_nll_loss(
     input: Operand,
     target: Operand,

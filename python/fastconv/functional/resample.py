@@ -12,8 +12,8 @@ import numpy as np
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
 from ._taps import Taps, resized, resized_backward
-from ._tools import compiled
-from .narrow import in_float32
+from ._tools import compiled, is_float
+from .narrow import floats_only, in_float32
 from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
 
 __all__ = [
@@ -90,13 +90,13 @@ def _adaptive_average(rank: int, input: Operand, output_size: Any) -> Result:
     return _resized(name, input, plan)
 
 
-@in_float32
+@floats_only
 def adaptive_avg_pool1d(input: Operand, output_size: Any) -> Result:
     """The means of windows that share out (N, C, L) into `output_size` parts."""
     return _adaptive_average(1, input, output_size)
 
 
-@in_float32
+@floats_only
 def adaptive_avg_pool2d(input: Operand, output_size: Any) -> Result:
     """The means of windows that share out the axes of an image.
 
@@ -109,7 +109,7 @@ def adaptive_avg_pool2d(input: Operand, output_size: Any) -> Result:
     return _adaptive_average(2, input, output_size)
 
 
-@in_float32
+@floats_only
 def adaptive_avg_pool3d(input: Operand, output_size: Any) -> Result:
     """The means of windows that share out the axes of (N, C, D, H, W)."""
     return _adaptive_average(3, input, output_size)
@@ -156,6 +156,30 @@ def _cubic(n: int, o: int, scale: float | None, align_corners: bool) -> Taps:
     return Taps(sources, np.where(distance <= 1, near, far), n)
 
 
+def _antialiased(n: int, o: int, scale: float | None, align_corners: bool, cubic: bool) -> Taps:
+    """A triangle or a cubic, as wide as the step between outputs where that is above 1."""
+    if align_corners:
+        step = (n - 1) / (o - 1) if o > 1 else 0.0
+    else:
+        step = n / o if scale is None else 1 / scale
+    stretch = max(step, 1.0)
+    reach = (2 if cubic else 1) * stretch
+    centre = step * (np.arange(o) + 0.5)
+    first = np.maximum((centre - reach + 0.5).astype(np.int64), 0)
+    last = np.minimum((centre + reach + 0.5).astype(np.int64), n)
+    at = first[:, None] + np.arange(int((last - first).max()))
+    d = np.abs(at - centre[:, None] + 0.5) / stretch
+    if cubic:
+        a = -0.5  # the sharpness that PyTorch and Pillow use here
+        near = ((a + 2) * d - (a + 3)) * d**2 + 1
+        weights = np.where(d < 1, near, np.where(d < 2, a * (((d - 5) * d + 8) * d - 4), 0))
+    else:
+        weights = np.maximum(1 - d, 0)
+    weights *= at < last[:, None]
+    weights /= weights.sum(1, keepdims=True)
+    return Taps(np.minimum(at, n - 1), weights, n)
+
+
 _RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 _MODES = ("nearest", "nearest-exact", "area", *_RANKS)
 
@@ -182,6 +206,8 @@ def interpolate(
     mode : {"nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area"}
     align_corners : bool
         Whether the corner values keep their places; for the linear and cubic modes.
+    antialias : bool
+        Average over what lies between outputs when shrinking, ``"bilinear"`` and ``"bicubic"``.
 
     Raises
     ------
@@ -207,8 +233,12 @@ def interpolate(
             "interpolate: align_corners option can only be set with the interpolating modes: "
             "linear | bilinear | bicubic | trilinear"
         )
-    if antialias:
-        raise ValueError("interpolate: antialias is not supported")
+    if not is_float(x) and not mode.startswith("nearest"):
+        raise TypeError(
+            f"interpolate: input must be of a floating-point type for mode {mode!r}, got {x.dtype}"
+        )
+    if antialias and mode not in ("bilinear", "bicubic"):
+        raise ValueError(f"interpolate: antialias needs mode 'bilinear' or 'bicubic', got {mode!r}")
     sizes, scales = _target(x.shape[2:], size, scale_factor, bool(recompute_scale_factor))
     if min(x.shape[2:]) < 1 or min(sizes) < 1:
         raise ValueError(
@@ -221,6 +251,8 @@ def interpolate(
     for n, o, scale in zip(x.shape[2:], sizes, scales, strict=True):
         if n == o and (scale is None or scale == 1):
             plan.append(None)
+        elif antialias:
+            plan.append(_antialiased(n, o, scale, bool(align_corners), mode == "bicubic"))
         elif mode.startswith("nearest"):
             plan.append(_nearest(n, o, scale, mode == "nearest-exact"))
         elif mode == "bicubic":
