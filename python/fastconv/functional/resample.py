@@ -175,9 +175,10 @@ def _antialiased(n: int, o: int, scale: float | None, align_corners: bool, cubic
         weights = np.where(d < 1, near, np.where(d < 2, a * (((d - 5) * d + 8) * d - 4), 0))
     else:
         weights = np.maximum(1 - d, 0)
-    weights *= at < last[:, None]
+    inside = at < last[:, None]
+    weights *= inside
     weights /= weights.sum(1, keepdims=True)
-    return Taps(np.minimum(at, n - 1), weights, n)
+    return Taps(np.where(inside, at, 0), weights, n, inside)
 
 
 _RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
