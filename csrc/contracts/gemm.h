@@ -19,9 +19,16 @@ struct GemmBlock {
   const T* a;
   ptrdiff_t a_row;
   const ptrdiff_t* a_off;
+  bool a_contiguous;  // a_off[k] = a_off[0] + k: the quickest way through A
   const T* b;
   ptrdiff_t b_panel;
   const ptrdiff_t* b_off;
+  // Or B is not packed yet: B(k, j) = source[source_off[k] + j], of which nothing is read beyond
+  // the lanes. Panel after panel is then packed on its way through the first rows, into `panel`,
+  // and read there by the others through b_off.
+  const T* source;  // or null
+  const ptrdiff_t* source_off;
+  T* panel;
   T* c;
   ptrdiff_t c_row;
   ptrdiff_t rows, lanes, depth;
@@ -32,8 +39,8 @@ struct GemmBlock {
   ptrdiff_t residual_row;
   bool clamped;  // the result is clamped to [lo, hi]; NaN passes
   T lo, hi;
-  // The last lane is alone in its vector: where A's rows are contiguous along the depth it is
-  // summed as a dot product, instead of a vector of which one lane counts.
+  // The last lane is alone in its vector: where A is contiguous it is summed as a dot product,
+  // instead of a vector of which one lane counts.
   bool lone_lane;
 };
 

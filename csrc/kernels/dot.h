@@ -13,11 +13,11 @@ namespace {
 constexpr int kDotTile = kRegisters == 32 ? 5 : 3;
 
 template <class T, int R, int C, class Load>
-FC_INLINE void dot_step(const char* a, const RowPitch<T>& pitch, const T* b,
-                        const ptrdiff_t (&b_off)[C], const Load& ld, Vec<T> (&acc)[R][C]) {
+FC_INLINE void dot_step(const RowsOfA<T, R>& a, const T* b, const ptrdiff_t (&b_off)[C],
+                        const Load& ld, Vec<T> (&acc)[R][C]) {
   Vec<T> av[R];
   FC_UNROLL for (int i = 0; i < R; ++i) {
-    av[i] = ld(pitch.row(a, i));
+    av[i] = ld(a.at(i, 0));
     pin(av[i]);
   }
   FC_UNROLL for (int j = 0; j < C; ++j) {
@@ -36,7 +36,7 @@ __attribute__((noinline)) void dot_tile(const DotBlock<T>& d, ptrdiff_t row, ptr
   }
   ptrdiff_t b_off[C];
   FC_UNROLL for (int j = 0; j < C; ++j) b_off[j] = d.b_off[col + j];
-  const RowPitch<T> pitch(d.a_row);
+  RowsOfA<T, R> rows(d.a, d.a_row);
   const ptrdiff_t width = d.width;
   const int rest = static_cast<int>(width % L);
   for (ptrdiff_t s = 0; s < d.segments; ++s) {
@@ -44,12 +44,14 @@ __attribute__((noinline)) void dot_tile(const DotBlock<T>& d, ptrdiff_t row, ptr
     const T* b = d.b + d.b_seg[s];
     const T* const end = b + (width - rest);
     for (; b < end; a += L, b += L) {
+      rows.move_to(a);
       const auto whole = [](const T* p) FC_LAMBDA { return load(p); };
-      dot_step<T, R, C>(reinterpret_cast<const char*>(a), pitch, b, b_off, whole, acc);
+      dot_step<T, R, C>(rows, b, b_off, whole, acc);
     }
     if (rest) {
+      rows.move_to(a);
       const auto part = [rest](const T* p) FC_LAMBDA { return load_part(p, rest); };
-      dot_step<T, R, C>(reinterpret_cast<const char*>(a), pitch, b, b_off, part, acc);
+      dot_step<T, R, C>(rows, b, b_off, part, acc);
     }
   }
   FC_UNROLL for (int i = 0; i < R; ++i) {

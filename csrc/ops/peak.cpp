@@ -25,6 +25,7 @@ double measure() {
   g.a = a.data();
   g.a_row = kDepth;
   g.a_off = a_off.data();
+  g.a_contiguous = true;
   g.b = b.data();
   g.b_panel = kDepth * gemm.nr;
   g.b_off = b_off.data();

@@ -23,6 +23,13 @@ struct Block {
   int64_t pixels() const { return images * extent(0) * extent(1) * extent(2); }
 };
 
+// Whether offsets follow each other: off[k] = off[0] + k.
+inline bool counts_up(const ptrdiff_t* off, int64_t n) {
+  bool all = n > 0;
+  for (int64_t k = 1; k < n; ++k) all &= off[k] - off[0] == k;
+  return all;
+}
+
 struct StripShape {
   int64_t first[3];     // smallest tap position along each axis
   int64_t reach[3];     // largest minus smallest

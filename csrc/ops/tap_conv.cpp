@@ -31,7 +31,7 @@ Sizes sizes(const TapConv<T>& t, const Cut& c) {
   // Tiles read up to a panel past the last pixel.
   if (c.strip) s.strip = Carver::bytes<T>(c.images * c.channels * c.shape.plane() + 4 * nr);
   if (c.mode == Lanes::packed) {
-    s.panels = Carver::bytes<T>((ceil_div(c.lanes, nr) * c.kc + 1) * nr);
+    s.panels = Carver::bytes<T>(((c.passing ? 1 : ceil_div(c.lanes, nr)) * c.kc + 1) * nr);
   }
   if (c.temp) s.temp = Carver::bytes<T>(c.most_rows * c.slots * c.lanes);
   return s;
@@ -96,7 +96,7 @@ class Run {
       const int64_t k0 = chunk * c_.kc, k1 = std::min(k0 + c_.kc, depth());
       const bool last = chunk + 1 == c_.chunks;
       const T* view = look(src, b, k0, k1, strip);
-      if (c_.mode == Lanes::packed) pack(view, k0, k1, b, panels);
+      if (c_.mode == Lanes::packed && !c_.passing) pack(view, k0, k1, b, panels);
       g.accumulate = chunk > 0;
       g.bias_row = !g.accumulate && t_.bias ? t_.bias + group * t_.rows + r0 : nullptr;
       g.clamped = last && !c_.temp && (t_.lo > -infinity || t_.hi < infinity);
@@ -108,6 +108,7 @@ class Run {
         g.a_off = a_off_ + begin;
         g.b_off = b_off_ + begin;
         g.depth = end - begin;
+        g.a_contiguous = counts_up(g.a_off, g.depth);
         g.c = c_.temp ? temp + slot++ * lanes : t_.dst + to + first;
         multiply(g, view, k0, b, panels);
       }
@@ -220,6 +221,12 @@ class Run {
     const auto& gemm = of_type<T>(*kernels().gemm);
     g.b = view;
     g.b_panel = gemm.nr;
+    if (c_.passing) {
+      g.source = view;
+      g.source_off = k_off_ + k0;
+      g.panel = panels;
+      return gemm.block(g);
+    }
     if (c_.mode == Lanes::packed) {
       g.b = panels;
       g.b_panel = std::min(c_.kc, depth() - k0) * gemm.nr;

@@ -144,6 +144,9 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   }
   c.row_parts = std::max<int64_t>(1, std::min(c.row_parts, t.rows));
   c.most_rows = ceil_div(t.rows, c.row_parts);
+  c.passing = t.packed && t.rows <= t.channels * ntaps && t.phases() == 1 && !c.strip &&
+              !c.lone_lane && c.images == 1 && c.block[0] * c.block[1] == 1 &&
+              c.most_rows * c.kc * item <= budget;
   return c;
 }
 

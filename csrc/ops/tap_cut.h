@@ -33,6 +33,9 @@ struct Cut {
   bool
       merged;  // phases are as good as rows: each has the one tap, and their weights are neighbours
   bool lone_lane;  // one pixel of the image is left over from whole vectors (7 x 7 = 3 x 16 + 1)
+  // Blocks are runs of the source and the weights of a chunk stay in the second-level cache: panels
+  // are packed one at a time, on their way through the first rows.
+  bool passing;
   StripShape shape;
   int64_t pieces(int64_t groups) const {
     return groups * blocks[0] * blocks[1] * blocks[2] * blocks[3] * row_parts;

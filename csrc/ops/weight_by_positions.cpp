@@ -138,6 +138,7 @@ class Run {
       g.a = grad_ + (b.image * p_.k + group * p_.kg() + r0) * plane +
             (b.lo[0] * p_.out[1] + b.lo[1]) * p_.out[2] + b.lo[2];
       g.depth = known;
+      g.a_contiguous = b.images == 1;
       g.b_panel = known * nr;
       g.accumulate = i > first;
       gemm.block(g);

@@ -1,0 +1,224 @@
+// The register tile: R rows x NV vectors of C = A B through offset tables (see contracts/gemm.h).
+#pragma once
+
+#include "../kernels.h"
+#include "pack.h"
+#include "vec.h"
+
+namespace fastconv {
+namespace {
+
+// As many rows as leave registers for the two B vectors and one broadcast.
+// AVX-512: 14 x 32, AVX2: 6 x 16, NEON: 14 x 8, SSE2: 6 x 8 (floats).
+constexpr int kTileRows = kRegisters == 32 ? 14 : 6;
+
+// What happens to column v of a tile on its way to C; ld loads a vector, or the part of one that
+// exists. Tests stand outside the loops over rows.
+template <class T, int R, int NV, class Load>
+FC_INLINE void join(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t at, const Load& ld,
+                    Vec<T> (&acc)[R][NV], int v) {
+  if (g.accumulate) {
+    const T* c = g.c + row * g.c_row + at;
+    FC_UNROLL for (int i = 0; i < R; ++i) acc[i][v] += ld(c + i * g.c_row);
+  }
+  if (g.bias_lane) {
+    const Vec<T> bias = ld(g.bias_lane + at);
+    FC_UNROLL for (int i = 0; i < R; ++i) acc[i][v] += bias;
+  }
+  if (g.residual) {
+    const T* r = g.residual + row * g.residual_row + at;
+    FC_UNROLL for (int i = 0; i < R; ++i) acc[i][v] += ld(r + i * g.residual_row);
+  }
+  if (g.clamped) {
+    const Vec<T> lo = splat(g.lo), hi = splat(g.hi);
+    FC_UNROLL for (int i = 0; i < R; ++i) acc[i][v] = clamp(acc[i][v], lo, hi);
+  }
+}
+
+// Rows of A lie a_row apart. An address is a base and one scaled register, so three multiples of
+// a_row and a base every five rows reach all of them. Every other scalar instruction of the sum
+// over the depth competes with the FMAs for their two ports, and costs a few percent.
+template <class T, int R>
+class RowsOfA {
+ public:
+  FC_INLINE RowsOfA(const T* a, ptrdiff_t a_row)
+      : one_(a_row * static_cast<ptrdiff_t>(sizeof(T))), three_(3 * one_), five_(5 * one_) {
+    keep();
+    hide(five_);
+    move_to(a);
+  }
+  FC_INLINE void move_to(const T* a) {
+    base_[0] = reinterpret_cast<const char*>(a);
+    hide(base_[0]);
+    FC_UNROLL for (int i = 1; i < kBases; ++i) {
+      base_[i] = base_[i - 1] + five_;
+      hide(base_[i]);
+    }
+  }
+  // Opaque inside a loop, so that the compiler does not keep more multiples than there are
+  // registers.
+  FC_INLINE void keep() {
+    hide(one_);
+    hide(three_);
+  }
+  FC_INLINE void advance(ptrdiff_t elements) {
+    FC_UNROLL for (int i = 0; i < kBases; ++i) {
+      base_[i] += elements * static_cast<ptrdiff_t>(sizeof(T));
+      hide(base_[i]);
+    }
+  }
+  // A(i, k), k from the bases.
+  FC_INLINE const T* at(int i, ptrdiff_t k) const {
+    const int base = reaches(i) ? 0 : reaches(i - 5) ? 1 : 2;
+    const char* p = base_[base] + k * static_cast<ptrdiff_t>(sizeof(T));
+    const int distance = i - 5 * base;
+    return reinterpret_cast<const T*>(distance == 0   ? p
+                                      : distance == 1 ? p + one_
+                                      : distance == 2 ? p + 2 * one_
+                                      : distance == 3 ? p + three_
+                                      : distance == 4 ? p + 4 * one_
+                                      : distance == 6 ? p + 2 * three_
+                                      : distance == 8 ? p + 8 * one_
+                                                      : p + 4 * three_);
+  }
+
+ private:
+  static constexpr int kBases = R > 10 ? 3 : R > 5 ? 2 : 1;
+  static constexpr bool reaches(int distance) {
+    return distance <= 4 || distance == 6 || distance == 8 || distance == 12;
+  }
+
+  ptrdiff_t one_, three_, five_;  // bytes
+  const char* base_[kBases] = {};
+};
+
+// Index k of the depth, counted from the bases of A; b is B(k, 0).
+template <class T, int R, int NV>
+FC_INLINE void step(const RowsOfA<T, R>& a, ptrdiff_t k, const T* b, ptrdiff_t b_panel,
+                    Vec<T> (&acc)[R][NV]) {
+  constexpr int L = kLanes<T>;
+  Vec<T> bv[NV];
+  FC_UNROLL for (int v = 0; v < NV; ++v) {
+    bv[v] = load(b + (v / kTileVectors) * b_panel + (v % kTileVectors) * L);
+    pin(bv[v]);
+  }
+  FC_UNROLL for (int i = 0; i < R; ++i) {
+    const Vec<T> x = splat(*a.at(i, k));
+    FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
+  }
+}
+
+// acc += A B over the whole depth. before(k) is run before each step and gives B(k, 0).
+template <class T, int R, int NV, class Before>
+FC_INLINE void sum(const GemmBlock<T>& g, ptrdiff_t row, const Before& before,
+                   Vec<T> (&acc)[R][NV]) {
+  const T* const a = g.a + row * g.a_row;
+  const ptrdiff_t b_panel = g.b_panel, depth = g.depth;
+  const ptrdiff_t* a_off = g.a_off;
+  RowsOfA<T, R> rows(a, g.a_row);
+  ptrdiff_t k = 0;
+  if (g.a_contiguous) {
+    rows.move_to(a + a_off[0]);
+    for (; k + 2 <= depth; k += 2) {
+      rows.keep();
+      step<T, R, NV>(rows, 0, before(k), b_panel, acc);
+      step<T, R, NV>(rows, 1, before(k + 1), b_panel, acc);
+      rows.advance(2);
+    }
+  }
+  for (; k < depth; ++k) {
+    rows.move_to(a + a_off[k]);
+    step<T, R, NV>(rows, 0, before(k), b_panel, acc);
+  }
+}
+
+// Where the sums of R rows x NV vectors start.
+template <class T, int R, int NV>
+FC_INLINE void start(const GemmBlock<T>& g, ptrdiff_t row, Vec<T> (&acc)[R][NV]) {
+  if (g.bias_row) {
+    FC_UNROLL for (int i = 0; i < R; ++i) {
+      const Vec<T> bias = splat(g.bias_row[row + i]);
+      FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = bias;
+    }
+  } else {
+    FC_UNROLL for (int i = 0; i < R; ++i) {
+      FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = Vec<T>{};
+    }
+  }
+}
+
+// The sums into lanes [j, end) of C.
+template <class T, int R, int NV>
+FC_INLINE void finish(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j, ptrdiff_t end,
+                      Vec<T> (&acc)[R][NV]) {
+  constexpr int L = kLanes<T>;
+  const ptrdiff_t c_row = g.c_row;
+  T* const c = g.c + row * c_row + j;
+  FC_UNROLL for (int v = 0; v < NV; ++v) {
+    const ptrdiff_t left = end - j - v * L;
+    if (left >= L) {
+      join<T, R, NV>(g, row, j + v * L, [](const T* p) FC_LAMBDA { return load(p); }, acc, v);
+      FC_UNROLL for (int i = 0; i < R; ++i) store(c + i * c_row + v * L, acc[i][v]);
+    } else if (left > 0) {
+      const int part = static_cast<int>(left);
+      join<T, R, NV>(
+          g, row, j + v * L, [part](const T* p) FC_LAMBDA { return load_part(p, part); }, acc, v);
+      FC_UNROLL for (int i = 0; i < R; ++i) store_part(c + i * c_row + v * L, acc[i][v], part);
+    }
+  }
+}
+
+// R rows x NV vectors of C, over lanes [j, end) in steps of the tile's width; the last may be
+// narrower. NV > kTileVectors spans two adjacent panels of B. The accumulators must stay in
+// registers, so every loop over them is fully unrolled, those after the sum too.
+template <class T, int R, int NV>
+__attribute__((noinline)) void tiles(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j,
+                                     ptrdiff_t end) {
+  for (; j < end; j += NV * kLanes<T>) {
+    Vec<T> acc[R][NV];
+    start<T, R, NV>(g, row, acc);
+    const T* const b = g.b + j / kTileLanes<T> * g.b_panel;
+    const ptrdiff_t* const b_off = g.b_off;
+    sum<T, R, NV>(g, row, [=](ptrdiff_t k) FC_LAMBDA { return b + b_off[k]; }, acc);
+    finish<T, R, NV>(g, row, j, end, acc);
+  }
+}
+
+// The first rows of the one panel at lane j, read from the source and packed on the way.
+template <class T, int R>
+__attribute__((noinline)) void tile_packing(const GemmBlock<T>& g, ptrdiff_t j) {
+  constexpr int L = kLanes<T>;
+  Vec<T> acc[R][kTileVectors];
+  start<T, R, kTileVectors>(g, 0, acc);
+  const T* const source = g.source + j;
+  const ptrdiff_t* const off = g.source_off;
+  T* const panel = g.panel;
+  const auto pack = [=](ptrdiff_t k) FC_LAMBDA {
+    const T* from = source + off[k];
+    FC_UNROLL for (int v = 0; v < kTileVectors; ++v) {
+      store(panel + k * kTileLanes<T> + v * L, load(from + v * L));
+    }
+    return from;
+  };
+  sum<T, R, kTileVectors>(g, 0, pack, acc);
+  finish<T, R, kTileVectors>(g, 0, j, j + kTileLanes<T>, acc);
+}
+
+// Other rows of it; meanwhile a line of each row of the source that comes next is fetched.
+template <class T, int R>
+__attribute__((noinline)) void tile_fetching(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j,
+                                             const T* ahead) {
+  Vec<T> acc[R][kTileVectors];
+  start<T, R, kTileVectors>(g, row, acc);
+  const ptrdiff_t* const off = g.source_off;
+  const T* const panel = g.panel;
+  const auto fetch = [=](ptrdiff_t k) FC_LAMBDA {
+    __builtin_prefetch(ahead + off[k], 0, 2);
+    return panel + k * kTileLanes<T>;
+  };
+  sum<T, R, kTileVectors>(g, row, fetch, acc);
+  finish<T, R, kTileVectors>(g, row, j, j + kTileLanes<T>, acc);
+}
+
+}  // namespace
+}  // namespace fastconv
