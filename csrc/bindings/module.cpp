@@ -21,6 +21,9 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     fastconv::register_norm(m.ptr());
     fastconv::register_pointwise(m.ptr());
     fastconv::register_update(m.ptr());
+    fastconv::register_gates(m.ptr());
+    fastconv::register_loss(m.ptr());
+    fastconv::register_softmax(m.ptr());
     fastconv::register_pooling(m.ptr());
     fastconv::register_resample(m.ptr());
   } catch (const fastconv::python_error&) {

@@ -16,6 +16,9 @@ inline void add_methods(PyObject* module, PyMethodDef* methods) {
 }
 
 void register_conv(PyObject* module);
+void register_gates(PyObject* module);
+void register_loss(PyObject* module);
+void register_softmax(PyObject* module);
 void register_plan(PyObject* module);
 void register_program(PyObject* module);
 void register_pooling(PyObject* module);

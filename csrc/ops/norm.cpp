@@ -142,22 +142,6 @@ void layer_norm_backward(int64_t rows, int64_t d, const T* g, const T* x, const 
   }
 }
 
-template <class T>
-void softmax(int64_t rows, int64_t d, bool logarithm, const T* x, T* y, int threads) {
-  const auto& norm = of_type<T>(*kernels().norm);
-  parallel_for(rows, threads,
-               [&](int64_t row, int) { norm.softmax(x + row * d, y + row * d, d, logarithm); });
-}
-
-template <class T>
-void softmax_backward(int64_t rows, int64_t d, bool logarithm, const T* g, const T* y, T* dx,
-                      int threads) {
-  const auto& norm = of_type<T>(*kernels().norm);
-  parallel_for(rows, threads, [&](int64_t row, int) {
-    norm.softmax_backward(g + row * d, y + row * d, dx + row * d, d, logarithm);
-  });
-}
-
 #define FASTCONV_INSTANTIATE(T)                                                                   \
   template void norm_statistics<T>(const NormShape&, const T*, T*, T*, int);                      \
   template void norm_apply<T>(const NormShape&, const T*, const T*, const T*, const T*, const T*, \
@@ -168,9 +152,7 @@ void softmax_backward(int64_t rows, int64_t d, bool logarithm, const T* g, const
   template void layer_norm<T>(int64_t, int64_t, const T*, const T*, const T*, double, T*, T*, T*, \
                               int);                                                               \
   template void layer_norm_backward<T>(int64_t, int64_t, const T*, const T*, const T*, const T*,  \
-                                       const T*, T*, T*, T*);                                     \
-  template void softmax<T>(int64_t, int64_t, bool, const T*, T*, int);                            \
-  template void softmax_backward<T>(int64_t, int64_t, bool, const T*, const T*, T*, int);
+                                       const T*, T*, T*, T*);
 FASTCONV_INSTANTIATE(float)
 FASTCONV_INSTANTIATE(double)
 

@@ -1,6 +1,6 @@
 // Normalisations over arrays (N, C, S) in C order, S the spatial extent: one mechanism for batch,
 // group and instance norm, which differ in the set of rows that shares its statistics. And layer
-// norm and softmax over rows.
+// norm over rows.
 #pragma once
 
 #include <cstdint>
@@ -42,11 +42,5 @@ void layer_norm(int64_t rows, int64_t d, const T* x, const T* weight, const T* b
 template <class T>
 void layer_norm_backward(int64_t rows, int64_t d, const T* g, const T* x, const T* weight,
                          const T* mean, const T* rstd, T* dx, T* dweight, T* dbias);
-
-template <class T>
-void softmax(int64_t rows, int64_t d, bool logarithm, const T* x, T* y, int threads);
-template <class T>
-void softmax_backward(int64_t rows, int64_t d, bool logarithm, const T* g, const T* y, T* dx,
-                      int threads);
 
 }  // namespace fastconv

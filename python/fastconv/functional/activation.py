@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, assign, needs_grad, raw, record
 from ..random import generator
 from ._erf import erf_forward
-from ._tools import array_first, axis_of, row, row_backward, sum_to, through_float32
+from ._tools import array_first, axis_of, compiled, row, row_backward, sum_to, through_float32
 from .narrow import in_float32
 
 __all__ = [
@@ -232,11 +233,14 @@ def leaky_relu_(input: Operand, negative_slope: float = 0.01) -> Result:
 @in_float32
 def prelu_backward(grad_output: Array, input: Array, weight: Array) -> tuple[Array, Array]:
     """Gradients of :func:`prelu` with respect to input and weight, of their shapes."""
+    if compiled(input, grad_output, weight) and grad_output.shape == input.shape:
+        gx, gw = _core.prelu_backward(grad_output, input, weight)
+        return gx, gw.reshape(weight.shape)
     slope = _per_channel(weight, input.ndim)
     below = np.where(input > 0, 0, input * grad_output).astype(grad_output.dtype)
-    gw = sum_to(below, slope.shape)
-    assert gw is not None
-    return np.where(input > 0, grad_output, grad_output * slope), gw.reshape(weight.shape)
+    total = sum_to(below, slope.shape)
+    assert total is not None
+    return np.where(input > 0, grad_output, grad_output * slope), total.reshape(weight.shape)
 
 
 def _per_channel(weight: Array, ndim: int) -> Array:
@@ -256,7 +260,7 @@ def prelu(input: Operand, weight: Operand) -> Result:
         raise ValueError(
             f"prelu: weight must have 1 element or one per channel, got {w.shape} for {x.shape}"
         )
-    y = np.where(x > 0, x, x * _per_channel(w, x.ndim))
+    y = _core.prelu(x, w) if compiled(x, w) else np.where(x > 0, x, x * _per_channel(w, x.ndim))
     if not (isinstance(input, TensorBase) or isinstance(weight, TensorBase)):
         return y
     return record(
@@ -642,9 +646,18 @@ def glu(input: Operand, dim: int = -1) -> Result:
     from .arithmetic import mul
     from .shape import chunk
 
-    extent = raw(input).shape[axis_of(dim, raw(input).ndim, "glu")]
-    if extent % 2:
-        raise ValueError(f"glu: the extent along dim must be even, got {extent}")
+    x = raw(input)
+    axis = axis_of(dim, x.ndim, "glu")
+    if x.shape[axis] % 2:
+        raise ValueError(f"glu: the extent along dim must be even, got {x.shape[axis]}")
+    if compiled(x):
+        return _apply(
+            "Glu",
+            input,
+            False,
+            lambda x: _core.glu(x, axis),
+            lambda g, x: _core.glu_backward(g, x, axis),
+        )
     first, second = chunk(input, 2, dim)
     return mul(first, sigmoid(second))
 

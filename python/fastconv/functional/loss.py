@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record
+from ._pairs import pair_loss
+from ._tools import compiled
 from .activation import logsigmoid
 from .arithmetic import add, mul, rsub, sub
 from .elementwise import abs as absolute
@@ -52,8 +55,8 @@ def _same_shape(name: str, input: Operand, target: Operand) -> None:
 # ---- classes -------------------------------------------------------------------------------------
 
 
-def _class_targets(name: str, x: Array, target: Any, ignore_index: int) -> tuple[Array, Array]:
-    """Checked targets, ignored ones set to 0, and which count; shapes without the class axis."""
+def _checked_targets(name: str, x: Array, target: Any) -> Array:
+    """Class numbers, of the scores' shape without the class axis."""
     t = np.asarray(raw(target))
     axis = 0 if x.ndim == 1 else 1
     if x.ndim == 0:
@@ -65,11 +68,17 @@ def _class_targets(name: str, x: Array, target: Any, ignore_index: int) -> tuple
         raise ValueError(
             f"{name}: target must have shape {expected} for input {x.shape}, got {t.shape}"
         )
+    return t
+
+
+def _in_bounds(name: str, x: Array, t: Array, ignore_index: int) -> tuple[Array, Array]:
+    """Targets with ignored ones set to 0, and which count."""
+    classes = x.shape[0 if x.ndim == 1 else 1]
     counts = np.asarray(t != ignore_index)
     safe = np.where(counts, t, 0)
-    if safe.size and (safe.min() < 0 or safe.max() >= x.shape[axis]):
-        bad = safe[(safe < 0) | (safe >= x.shape[axis])].flat[0]
-        raise IndexError(f"{name}: target {bad} is out of bounds for {x.shape[axis]} classes")
+    if safe.size and (safe.min() < 0 or safe.max() >= classes):
+        bad = safe[(safe < 0) | (safe >= classes)].flat[0]
+        raise IndexError(f"{name}: target {bad} is out of bounds for {classes} classes")
     return safe, counts
 
 
@@ -93,14 +102,30 @@ def nll_loss_backward(
     reduction: str = "mean",
 ) -> Array:
     """Gradient of :func:`nll_loss` with respect to its input, an array of the input's shape."""
-    t, counts = _class_targets("nll_loss_backward", input, target, ignore_index)
-    w = _class_weight("nll_loss_backward", weight, input)
-    share = counts.astype(input.dtype) if w is None else w[t] * counts
+    name = "nll_loss_backward"
+    t = _checked_targets(name, input, target)
+    safe, counts = _in_bounds(name, input, t, ignore_index)
+    w = _class_weight(name, weight, input)
+    scale = 1.0
     if reduction == "mean":
-        share = share / share.sum()
-    axis = 0 if input.ndim == 1 else 1
-    gx = np.zeros(input.shape, input.dtype)
-    np.put_along_axis(gx, np.expand_dims(t, axis), np.expand_dims(-grad_output * share, axis), axis)
+        shares = float(counts.sum() if w is None else (w[safe] * counts).sum())
+        scale = 1 / shares if shares else np.nan
+    return _likelihood_backward(grad_output, input.shape, t, w, ignore_index, scale)
+
+
+def _likelihood_backward(
+    g: Array, shape: tuple[int, ...], t: Array, w: Array | None, ignore_index: int, scale: float
+) -> Array:
+    """``-scale * g * w[t]`` at the targets that count, 0 elsewhere."""
+    if compiled(g):
+        return _core.likelihood_backward(g, shape, t, w, ignore_index, scale)
+    axis = 0 if len(shape) == 1 else 1
+    counts = t != ignore_index
+    safe = np.where(counts, t, 0)
+    share = np.where(counts, scale if w is None else scale * w[safe], 0)
+    gx = np.zeros(shape, g.dtype)
+    values = np.expand_dims(-g * share, axis).astype(g.dtype)
+    np.put_along_axis(gx, np.expand_dims(safe, axis), values, axis)
     return gx
 
 
@@ -145,26 +170,37 @@ def _nll(
     reduction: str,
 ) -> Result:
     x = raw(input)
-    t, counts = _class_targets(name, x, target, ignore_index)
+    t = _checked_targets(name, x, target)
     w = _class_weight(name, weight, x)
-    axis = 0 if x.ndim == 1 else 1
-    share = counts.astype(x.dtype) if w is None else (w[t] * counts).astype(x.dtype)
-    picked = np.take_along_axis(x, np.expand_dims(t, axis), axis).squeeze(axis)
-    losses = -np.where(counts, picked, 0).astype(x.dtype) * share
-    with np.errstate(invalid="ignore", divide="ignore"):
-        if reduction == "mean":
-            y = np.asarray(losses.sum() / share.sum())
-        else:
-            y = np.asarray(_reduced(name, losses, reduction))
+    if compiled(x):
+        try:
+            losses, total, shares = _core.likelihood(x, t, w, ignore_index)
+        except ValueError:
+            _in_bounds(name, x, t, ignore_index)
+            raise
+    else:
+        axis = 0 if x.ndim == 1 else 1
+        safe, counts = _in_bounds(name, x, t, ignore_index)
+        share = counts.astype(x.dtype) if w is None else (w[safe] * counts).astype(x.dtype)
+        picked = np.take_along_axis(x, np.expand_dims(safe, axis), axis).squeeze(axis)
+        losses = -np.where(counts, picked, 0).astype(x.dtype) * share
+        total, shares = float(losses.sum()), float(share.sum())
+    scale = 1.0
+    if reduction == "mean":
+        scale = 1 / shares if shares else np.nan
+        y = np.asarray(total / shares if shares else np.nan, x.dtype)
+    elif reduction == "sum":
+        y = np.asarray(total, x.dtype)
+    else:
+        y = np.asarray(_reduced(name, losses, reduction))
     if not (isinstance(input, TensorBase) or isinstance(target, TensorBase)):
         return y
-    shaped = np.broadcast_to(np.zeros((), x.dtype), x.shape)
-    known = np.array(raw(target))
+    known = np.array(t)
     return record(
         "NllLoss",
         y,
         (input,),
-        lambda g: (nll_loss_backward(g, shaped, known, w, ignore_index, reduction),),
+        lambda g: (_likelihood_backward(g, x.shape, known, w, ignore_index, scale),),
     )
 
 
@@ -220,7 +256,7 @@ def cross_entropy(
     if label_smoothing == 0:
         return likelihood
     # The even part: minus the (weighted) mean over classes of all log-probabilities.
-    safe, counts = _class_targets("cross_entropy", x, target, ignore_index)
+    safe, counts = _in_bounds("cross_entropy", x, t, ignore_index)
     w = _class_weight("cross_entropy", weight, x)
     shape = [1] * x.ndim
     shape[axis] = -1
@@ -272,6 +308,9 @@ def mse_loss(
     reduction: str = "mean",
 ) -> Result:
     """The squared difference."""
+    fused = pair_loss("mse_loss", input, target, reduction)
+    if fused is not None:
+        return fused
     return _reduced("mse_loss", square(sub(input, target)), reduction)
 
 
@@ -284,6 +323,9 @@ def l1_loss(
     reduction: str = "mean",
 ) -> Result:
     """The absolute difference."""
+    fused = pair_loss("l1_loss", input, target, reduction)
+    if fused is not None:
+        return fused
     return _reduced("l1_loss", absolute(sub(input, target)), reduction)
 
 
@@ -311,6 +353,9 @@ def smooth_l1_loss(
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
+    fused = pair_loss("smooth_l1_loss", input, target, reduction, beta)
+    if fused is not None:
+        return fused
     loss = _bent("SmoothL1", sub(input, target), beta, 1 / beta)
     return _reduced("smooth_l1_loss", loss, reduction)
 
@@ -326,6 +371,10 @@ def huber_loss(
     """``d**2 / 2`` where the difference is below `delta`, else ``delta * (|d| - delta / 2)``."""
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+    if weight is None:
+        fused = pair_loss("huber_loss", input, target, reduction, delta)
+        if fused is not None:
+            return fused
     loss = _bent("Huber", sub(input, target), delta, 1.0)
     return _reduced("huber_loss", loss if weight is None else mul(loss, weight), reduction)
 
@@ -347,6 +396,16 @@ def binary_cross_entropy(
     p, t = raw(input), raw(target)
     if p.size and not (p.min() >= 0 and p.max() <= 1):
         raise ValueError("binary_cross_entropy: all elements of input should be between 0 and 1")
+    if weight is None:
+        fused = pair_loss(
+            "binary_cross_entropy",
+            input,
+            target,
+            reduction,
+            by_target=lambda p, _: np.log1p(-p) - np.log(p),
+        )
+        if fused is not None:
+            return fused
     with np.errstate(divide="ignore"):
         y = -(t * np.maximum(np.log(p), -100) + (1 - t) * np.maximum(np.log1p(-p), -100))
     y = y.astype(p.dtype, copy=False)
@@ -375,17 +434,18 @@ def binary_cross_entropy_with_logits(
     pos_weight: Operand | None = None,
 ) -> Result:
     """:func:`binary_cross_entropy` of ``sigmoid(input)``, without overflow."""
-    _same_shape("binary_cross_entropy_with_logits", input, target)
+    name = "binary_cross_entropy_with_logits"
+    _same_shape(name, input, target)
+    if weight is None and pos_weight is None:
+        fused = pair_loss(name, input, target, reduction, by_target=lambda x, _: -x)
+        if fused is not None:
+            return fused
     log_p = logsigmoid(input)
     # log(1 - p) = log p - x, so that both terms share one logarithm.
     if pos_weight is not None:
         log_p = mul(add(mul(sub(pos_weight, 1), target), 1), log_p)
     loss = sub(mul(rsub(target, 1), input), log_p)
-    return _reduced(
-        "binary_cross_entropy_with_logits",
-        loss if weight is None else mul(loss, weight),
-        reduction,
-    )
+    return _reduced(name, loss if weight is None else mul(loss, weight), reduction)
 
 
 def _self_information(target: Operand) -> Result:

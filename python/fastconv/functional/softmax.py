@@ -27,16 +27,12 @@ def _default_axis(ndim: int) -> int:
     return 0 if ndim in (0, 1, 3) else 1
 
 
-def _rows(x: Array, dim: int) -> bool:
-    """Whether `dim` is the last of at least one axis, where the compiled softmax works."""
-    return x.ndim > 0 and dim in (-1, x.ndim - 1) and x.size > 0
-
-
 @in_float32
 def softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
     """Gradient of :func:`softmax` given its output."""
-    if _rows(output, dim) and compiled(output, grad_output):
-        return _core.softmax_backward(grad_output, output, False)
+    if output.ndim and compiled(output, grad_output):
+        axis = axis_of(dim, output.ndim, "softmax_backward")
+        return _core.softmax_backward(grad_output, output, axis, False)
     gy = grad_output * output
     return gy - output * gy.sum(dim, keepdims=True)
 
@@ -52,8 +48,8 @@ def softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Res
     def forward(_: Array) -> Any:
         if x.ndim == 0 or x.size == 0:
             return np.ones_like(x)
-        if _rows(x, axis) and compiled(x):
-            return _core.softmax(x, False)
+        if compiled(x):
+            return _core.softmax(x, axis, False)
         e = np.exp(x - x.max(axis, keepdims=True))
         return e / e.sum(axis, keepdims=True)
 
@@ -80,8 +76,9 @@ def softmin(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Res
 @in_float32
 def log_softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
     """Gradient of :func:`log_softmax` given its output."""
-    if _rows(output, dim) and compiled(output, grad_output):
-        return _core.softmax_backward(grad_output, output, True)
+    if output.ndim and compiled(output, grad_output):
+        axis = axis_of(dim, output.ndim, "log_softmax_backward")
+        return _core.softmax_backward(grad_output, output, axis, True)
     return grad_output - np.exp(output) * grad_output.sum(dim, keepdims=True)
 
 
@@ -96,8 +93,8 @@ def log_softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) ->
     def forward(_: Array) -> Any:
         if x.ndim == 0 or x.size == 0:
             return np.zeros_like(x)
-        if _rows(x, axis) and compiled(x):
-            return _core.softmax(x, True)
+        if compiled(x):
+            return _core.softmax(x, axis, True)
         shifted = x - x.max(axis, keepdims=True)
         return shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
 

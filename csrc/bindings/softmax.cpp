@@ -1,0 +1,93 @@
+// Softmax and its logarithm.
+#include "../ops/softmax.h"
+
+#include "rows.h"
+
+namespace fastconv {
+namespace {
+
+// How an array is seen along an axis. Channels of channels-last memory are its last axis.
+struct Along {
+  SoftmaxShape shape;
+  bool last;
+};
+
+Along along(const char* fn, PyArrayObject* x, PyObject* axis) {
+  const int n = PyArray_NDIM(x);
+  const int64_t at = parse_int(fn, "axis", axis);
+  if (at < 0 || at >= n) {
+    throw std::invalid_argument(std::string(fn) + ": the array has no axis " + std::to_string(at));
+  }
+  SoftmaxShape s{1, PyArray_DIM(x, static_cast<int>(at)), 1};
+  const bool last = n >= 3 && at == 1 && channels_last(x, n - 2);
+  for (int i = 0; i < n; ++i) {
+    if (i != at) (i < at || last ? s.outer : s.inner) *= PyArray_DIM(x, i);
+  }
+  return {s, last};
+}
+
+Ref ordered(PyArrayObject* a, bool last) {
+  return last ? dense_channels_last(a, PyArray_NDIM(a) - 2) : dense(a);
+}
+
+Ref new_ordered(PyArrayObject* a, bool last) {
+  const int type = PyArray_TYPE(a);
+  return last ? new_channels_last(shape_of(a), PyArray_NDIM(a) - 2, type)
+              : new_array(shape_of(a), type);
+}
+
+// softmax(x, axis, logarithm)
+PyObject* py_softmax(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 3);
+    const char* fn = "softmax";
+    PyArrayObject* given = float_array(fn, "input", args[0]);
+    const Along a = along(fn, given, args[1]);
+    const bool logarithm = parse_bool(fn, "logarithm", args[2]);
+    const Ref x = ordered(given, a.last);
+    Ref y = new_ordered(given, a.last);
+    if (PyArray_SIZE(given) == 0) return y.release();
+    const int threads = threads_for(given, 4);
+    typed(PyArray_TYPE(given), [&](auto zero) {
+      using T = decltype(zero);
+      softmax(a.shape, logarithm, data<T>(x), data<T>(y), threads);
+    });
+    return y.release();
+  });
+}
+
+// softmax_backward(grad_output, y, axis, logarithm)
+PyObject* py_softmax_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 4);
+    const char* fn = "softmax_backward";
+    PyArrayObject* given = float_array(fn, "output", args[1]);
+    PyArrayObject* grad = float_array_like(fn, "grad_output", args[0], given);
+    same_shape(fn, "grad_output", grad, given);
+    const Along a = along(fn, given, args[2]);
+    const bool logarithm = parse_bool(fn, "logarithm", args[3]);
+    const Ref y = ordered(given, a.last), g = ordered(grad, a.last);
+    Ref dx = new_ordered(given, a.last);
+    if (PyArray_SIZE(given) == 0) return dx.release();
+    const int threads = threads_for(given, 4);
+    typed(PyArray_TYPE(given), [&](auto zero) {
+      using T = decltype(zero);
+      softmax_backward(a.shape, logarithm, data<T>(g), data<T>(y), data<T>(dx), threads);
+    });
+    return dx.release();
+  });
+}
+
+PyMethodDef kMethods[] = {
+    FASTCONV_METHOD_AS("softmax", py_softmax),
+    FASTCONV_METHOD_AS("softmax_backward", py_softmax_backward),
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+void register_softmax(PyObject* module) {
+  add_methods(module, kMethods);
+}
+
+}  // namespace fastconv

@@ -1,0 +1,44 @@
+// Losses: pairs compared element by element, and the likelihood of classes.
+#pragma once
+
+#include <cstdint>
+
+namespace fastconv {
+
+// The row of the table called `name`; throws std::invalid_argument listing the names.
+int pair_index(const char* name);
+
+// y[i] = l(x[i], t[i])
+template <class T>
+void pair_each(int index, const T* x, const T* t, T* y, int64_t n, double a, int threads);
+
+// The sum of them, over fixed pieces: the same for any number of threads.
+template <class T>
+double pair_sum(int index, const T* x, const T* t, int64_t n, double a, int threads);
+
+// dx[i] = g[i] dl/dx; g is one number for all unless `each`.
+template <class T>
+void pair_backward(int index, const T* g, bool each, const T* x, const T* t, T* dx, int64_t n,
+                   double a, int threads);
+
+// Scores (n, c, s) with one class for each (n, s); those of the ignored class do not count.
+struct Classes {
+  int64_t n, c, s;
+  const int64_t* target;
+  int64_t ignored;
+  int64_t count() const { return n * s; }
+  // The first target that is no class, or -1.
+  int64_t misfit() const;
+};
+
+// loss = -weight[target] score[target], share = weight[target], both (n, s); weight (c) or null.
+template <class T>
+void likelihood(const Classes& k, const T* score, const T* weight, T* loss, double* total,
+                double* shares);
+
+// dscore = 0 but for -scale g weight[target] at the targets; g is one number unless `each`.
+template <class T>
+void likelihood_backward(const Classes& k, const T* g, bool each, const T* weight, double scale,
+                         T* dscore, int threads);
+
+}  // namespace fastconv
