@@ -205,6 +205,8 @@ ROWS = [
             call(X, (2, 5, 3, 0), mode="circular"),
             call(a(2, 3, 4), (2, 1), "reflect"),
             call(a(1, 2, 3, 4, 3), (1, 1, 2, 0, 1, 2), "replicate"),
+            call(a(3, 4, 5), (1, 2, 2, 1), "reflect"),
+            call(a(2, 3, 4, 3), (1, 1, 2, 0, 1, 2), "circular"),
         ],
         bad=[
             bad(ValueError, "even number", X, (1,)),

@@ -102,14 +102,16 @@ def pad_backward(
         _taps(n, before, after, mode) if before or after else None
         for n, (before, after) in zip(shape, sides, strict=True)
     ]
-    # At most three axes at a time, channels-last memory where two are in front.
-    few = max(min(len(shape) - 2, 3), 1)
-    g = grad_output
-    for first in range(len(shape) - few, -1, -1):
-        part: list[Taps | None] = plan[first : first + few]
-        if any(part):
-            g = resized_backward("pad_backward", g, part)
-            plan[first : first + few] = [None] * few
+    padded = [axis for axis, taps in enumerate(plan) if taps is not None]
+    if not padded:
+        return grad_output
+    # The last axes at once, at most three; channels-last memory where two are in front.
+    few = min(max(len(shape) - 2, len(shape) - padded[0], 1), 3)
+    g = resized_backward("pad_backward", grad_output, plan[-few:])
+    for axis in padded:
+        if axis < len(shape) - few:
+            last = resized_backward("pad_backward", np.moveaxis(g, axis, -1), plan[axis : axis + 1])
+            g = np.moveaxis(last, -1, axis)
     return g
 
 
