@@ -44,6 +44,29 @@ struct PlaneSum {
   ptrdiff_t next_src, next_w, next_out, next_bias;  // from unit to unit; residual like out
 };
 
+// Weight gradients of several units:
+//
+//   dw[o * w_result + (c * rows + r) * cols + s] =
+//       sum over (i, j) of grad[o, i, j] * src[c, i * step + r - top, j * step + s - left]
+//
+// or that added to it. Taps outside the plane are skipped, whatever the gradient is there. Reads
+// like PlaneSum, up to dot_reach(g) beside the planes of either array.
+template <class T>
+struct PlaneDots {
+  PlaneTaps taps;
+  const T* src;
+  ptrdiff_t in_rows, in_cols;
+  ptrdiff_t sources;
+  const T* grad;
+  ptrdiff_t out_rows, out_cols;
+  ptrdiff_t results;
+  T* dw;
+  ptrdiff_t w_result;
+  bool add;
+  ptrdiff_t units;
+  ptrdiff_t next_src, next_grad, next_w;
+};
+
 template <class T>
 struct PlaneKernels {
   int most_cols;
@@ -51,6 +74,8 @@ struct PlaneKernels {
   void (*sum)(const PlaneSum<T>& g);
   bool (*whole_planes)(const PlaneSum<T>& g);
   ptrdiff_t (*reach)(const PlaneSum<T>& g);
+  void (*dot)(const PlaneDots<T>& g);
+  ptrdiff_t (*dot_reach)(const PlaneDots<T>& g);
   bool (*all_finite)(const T* x, ptrdiff_t n);
 };
 

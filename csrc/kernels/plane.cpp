@@ -1,12 +1,20 @@
 // Compiled once per instruction set; exports one table.
 #include "plane.h"
 
+#include "plane_dot.h"
+
 namespace fastconv {
 namespace {
 
 template <class T>
 constexpr PlaneKernels<T> plane_table() {
-  return {kPlaneCols,   kPlaneVectors * kLanes<T>, plane_sum<T>, whole_planes<T>, plane_reach<T>,
+  return {kPlaneCols,
+          kPlaneVectors * kLanes<T>,
+          plane_sum<T>,
+          whole_planes<T>,
+          plane_reach<T, PlaneSum>,
+          plane_dot<T>,
+          plane_reach<T, PlaneDots>,
           all_finite<T>};
 }
 

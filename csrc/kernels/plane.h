@@ -27,7 +27,13 @@ FC_INLINE LaneMask<T> mask_of_bits(unsigned bits) {
 #endif
 }
 
-// What lanes outside the mask hold does not reach a sum: in add_where, or already here.
+// Whether sums can be masked; otherwise what is added is.
+#if defined(__AVX512F__)
+constexpr bool kMergesLanes = true;
+#else
+constexpr bool kMergesLanes = false;
+#endif
+
 template <class T>
 FC_INLINE Vec<T> keep(Vec<T> v, LaneMask<T> mask) {
 #if defined(__AVX512F__)
@@ -81,8 +87,16 @@ FC_INLINE ptrdiff_t floor_div(ptrdiff_t a, ptrdiff_t b) {
   return a >= 0 ? a / b : -((b - 1 - a) / b);
 }
 
-template <class T>
-void row_masks(const PlaneSum<T>& g, PlaneMasks<T>* masks) {
+// Rows that are packed into one vector.
+template <class T, template <class> class Work>
+int rows_packed(const Work<T>& g) {
+  if (g.taps.step > 1 || g.out_cols != g.in_cols) return 1;
+  if (g.out_rows + 3 + g.taps.rows > kPackedLines) return 1;
+  return g.in_cols * 3 <= kLanes<T> ? 3 : g.in_cols * 2 <= kLanes<T> ? 2 : 1;
+}
+
+template <class T, class Work>
+void row_masks(const Work& g, PlaneMasks<T>* masks) {
   constexpr ptrdiff_t L = kLanes<T>;
   const ptrdiff_t step = g.taps.step;
   masks->pitch = (g.out_cols + L - 1) / L;
@@ -98,8 +112,8 @@ void row_masks(const PlaneSum<T>& g, PlaneMasks<T>* masks) {
 }
 
 // Line i of the input holds rows i - top .. of the plane.
-template <class T>
-void packed_masks(const PlaneSum<T>& g, int rows_packed, PlaneMasks<T>* masks) {
+template <class T, class Work>
+void packed_masks(const Work& g, int rows_packed, PlaneMasks<T>* masks) {
   constexpr ptrdiff_t L = kLanes<T>;
   const ptrdiff_t width = g.in_cols;
   masks->pitch = (g.out_rows + rows_packed - 1) / rows_packed * rows_packed + g.taps.rows - 1;
@@ -349,21 +363,13 @@ void plane_batches(PlaneSum<T> g) {
   }
 }
 
-// Rows that are packed into one vector.
-template <class T>
-int rows_packed(const PlaneSum<T>& g) {
-  if (g.taps.step > 1 || g.out_cols != g.in_cols) return 1;
-  if (g.out_rows + 3 + g.taps.rows > kPackedLines) return 1;
-  return g.in_cols * 3 <= kLanes<T> ? 3 : g.in_cols * 2 <= kLanes<T> ? 2 : 1;
-}
-
 template <class T>
 bool whole_planes(const PlaneSum<T>& g) {
   return rows_packed(g) > 1;
 }
 
-template <class T>
-ptrdiff_t plane_reach(const PlaneSum<T>& g) {
+template <class T, template <class> class Work>
+ptrdiff_t plane_reach(const Work<T>& g) {
   constexpr ptrdiff_t L = kLanes<T>;
   const ptrdiff_t rows = rows_packed(g);
   if (rows > 1) return (rows + g.taps.rows) * g.in_cols + g.taps.left + g.taps.cols + L;

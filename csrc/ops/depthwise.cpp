@@ -45,6 +45,16 @@ void input(const ConvCall<T>& call) {
   run(call, true, data);
 }
 
+template <class T>
+void weight(const ConvCall<T>& call) {
+  if (!reads_planes_for_weight(*call.p, sizeof(T))) return band_weight(call);
+  if (run_plane_weight(call)) return;
+  const Scratch scratch(band_weight_bytes(*call.p, sizeof(T), call.threads));
+  ConvCall<T> again = call;
+  again.scratch = scratch.data();
+  band_weight(again);
+}
+
 bool depthwise(const ConvProblem& p) {
   return p.cg() == 1;
 }
@@ -61,6 +71,7 @@ size_t workspace(const ConvProblem& p, size_t item, int threads, bool) {
   return row_bytes(plan_rows(p, input_gradient, item, threads), item, threads);
 }
 size_t weight_workspace(const ConvProblem& p, size_t item, int threads, bool) {
+  if (reads_planes_for_weight(p, item)) return plane_weight_bytes(p, item, threads);
   return band_weight_bytes(p, item, threads);
 }
 
@@ -81,10 +92,30 @@ double fill_cost(int64_t planes, const Dims& d, double lanes) {
   return static_cast<double>(planes) * (vectors_of(d, lanes) * kCopied + kPlane);
 }
 
+// Against the rows of tiles, whose costs are bounds that they miss by more, measured.
+constexpr double kBesideTiles = 0.75;
+
+// Planes read where they lie: narrow rows share a vector, there is no strip to fill.
+double plane_cost(const ConvProblem& p, const Dims& out, double pairs, double product, double rest,
+                  double lanes) {
+  const double cols = static_cast<double>(out[2]), rows = static_cast<double>(out[1]);
+  const double packed =
+      p.unit_stride() ? std::max(1.0, std::min(3.0, std::floor(lanes / cols))) : 1;
+  const double vectors = std::ceil(rows / packed) * std::ceil(cols / lanes);
+  const double taps = static_cast<double>(p.taps());
+  return kBesideTiles * pairs * static_cast<double>(p.n) * (vectors * taps * product + rest);
+}
+
+double sum_cost(const ConvProblem& p, bool input_gradient, double lanes) {
+  const Dims& out = input_gradient ? p.in : p.out;
+  const double results = static_cast<double>(input_gradient ? p.c : p.k);
+  return plane_cost(p, out, static_cast<double>(p.k * p.cg()), 0.75, 0, lanes) +
+         kBesideTiles * static_cast<double>(p.n) * results * vectors_of(out, lanes) * kResult;
+}
+
 double forward_cost(const ConvProblem& p, size_t item, bool) {
-  // Against the rows of tiles, whose costs are bounds that they miss by more, measured.
-  constexpr double kBesideTiles = 0.75;
   const double lanes = lanes_of(item), products = static_cast<double>(p.reduction());
+  if (reads_planes(p, false, item)) return sum_cost(p, false, lanes);
   return kBesideTiles * (static_cast<double>(p.n * p.k) * vectors_of(p.out, lanes) *
                              (products * kProduct + kResult) +
                          fill_cost(p.n * p.c, p.in, lanes));
@@ -92,6 +123,7 @@ double forward_cost(const ConvProblem& p, size_t item, bool) {
 
 double input_cost(const ConvProblem& p, size_t item, bool) {
   const double lanes = lanes_of(item);
+  if (reads_planes(p, true, item)) return sum_cost(p, true, lanes);
   const double share = static_cast<double>(p.stride[0] * p.stride[1] * p.stride[2]);
   const double products = static_cast<double>(p.kg() * p.taps()) / share;
   return static_cast<double>(p.n * p.c) * vectors_of(p.in, lanes) *
@@ -102,6 +134,8 @@ double input_cost(const ConvProblem& p, size_t item, bool) {
 double weight_cost(const ConvProblem& p, size_t item, bool) {
   const double lanes = lanes_of(item), taps = static_cast<double>(p.taps());
   const double pairs = static_cast<double>(p.k * p.cg());
+  // Every tap of a pair of planes ends as the sum of a vector's lanes.
+  if (reads_planes_for_weight(p, item)) return plane_cost(p, p.out, pairs, 0.9, taps * 4, lanes);
   return pairs * (static_cast<double>(p.n) * vectors_of(p.out, lanes) * (taps * kProduct + 2) +
                   taps * 8 + kPlane) +
          fill_cost(p.n * p.c, p.in, lanes);
@@ -109,34 +143,34 @@ double weight_cost(const ConvProblem& p, size_t item, bool) {
 
 }  // namespace
 
-#define FASTCONV_ROWS(Name, name, summary, supports)                \
-  const Algorithm k##Name##Forward = {name,                         \
-                                      Direction::forward,           \
-                                      summary,                      \
-                                      supports,                     \
-                                      forward_cost,                 \
-                                      workspace<false>,             \
-                                      nothing,                      \
-                                      {forward<float>, nullptr},    \
-                                      {forward<double>, nullptr}};  \
-  const Algorithm k##Name##Input = {name,                           \
-                                    Direction::input,               \
-                                    summary,                        \
-                                    supports,                       \
-                                    input_cost,                     \
-                                    workspace<true>,                \
-                                    nothing,                        \
-                                    {input<float>, nullptr},        \
-                                    {input<double>, nullptr}};      \
-  const Algorithm k##Name##Weight = {name,                          \
-                                     Direction::weight,             \
-                                     summary,                       \
-                                     supports,                      \
-                                     weight_cost,                   \
-                                     weight_workspace,              \
-                                     nothing,                       \
-                                     {band_weight<float>, nullptr}, \
-                                     {band_weight<double>, nullptr}};
+#define FASTCONV_ROWS(Name, name, summary, supports)               \
+  const Algorithm k##Name##Forward = {name,                        \
+                                      Direction::forward,          \
+                                      summary,                     \
+                                      supports,                    \
+                                      forward_cost,                \
+                                      workspace<false>,            \
+                                      nothing,                     \
+                                      {forward<float>, nullptr},   \
+                                      {forward<double>, nullptr}}; \
+  const Algorithm k##Name##Input = {name,                          \
+                                    Direction::input,              \
+                                    summary,                       \
+                                    supports,                      \
+                                    input_cost,                    \
+                                    workspace<true>,               \
+                                    nothing,                       \
+                                    {input<float>, nullptr},       \
+                                    {input<double>, nullptr}};     \
+  const Algorithm k##Name##Weight = {name,                         \
+                                     Direction::weight,            \
+                                     summary,                      \
+                                     supports,                     \
+                                     weight_cost,                  \
+                                     weight_workspace,             \
+                                     nothing,                      \
+                                     {weight<float>, nullptr},     \
+                                     {weight<double>, nullptr}};
 
 FASTCONV_ROWS(Depthwise, "depthwise", "rows shifted and summed, plane by plane", depthwise)
 FASTCONV_ROWS(Grouped, "grouped", "rows shifted and summed over the few planes of a group", grouped)

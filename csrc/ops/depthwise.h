@@ -101,6 +101,12 @@ template <class T>
 void run_planes(const ConvProblem& p, bool input_gradient, const RowData<T>& data, char* scratch,
                 int threads);
 
+bool reads_planes_for_weight(const ConvProblem& p, size_t item);
+size_t plane_weight_bytes(const ConvProblem& p, size_t item, int threads);
+// Whether the result is finite; if not, it may lack what padding makes of infinite gradients.
+template <class T>
+bool run_plane_weight(const ConvCall<T>& call);
+
 // The weight gradient, by the same strips.
 template <class T>
 void band_weight(const ConvCall<T>& call);

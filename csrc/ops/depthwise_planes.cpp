@@ -15,6 +15,12 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
+template <class T>
+const T* copied(const T* from, int64_t count, T* to) {
+  std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
+  return to;
+}
+
 // The part of the kernel's work that is the same for every unit.
 template <class T>
 PlaneSum<T> plane_sum_of(const ConvProblem& p, bool input_gradient) {
@@ -140,8 +146,7 @@ void run_planes(const ConvProblem& p, bool input_gradient, const RowData<T>& dat
       g.src = data.src + unit * g.next_src;
       if (unit < safe || unit >= t.units - safe) {
         g.units = 1;
-        std::memcpy(copy, g.src, static_cast<size_t>(g.next_src) * sizeof(T));
-        g.src = copy;
+        g.src = copied(g.src, g.next_src, copy);
       } else {
         g.units = std::min({last, t.units - safe, unit - group + p.groups}) - unit;
       }
@@ -154,8 +159,110 @@ void run_planes(const ConvProblem& p, bool input_gradient, const RowData<T>& dat
   });
 }
 
+// The weight gradient, by runs of groups, or of some results of one where groups are few. Images
+// follow each other, so the result does not depend on the number of threads.
+namespace {
+
+template <class T>
+struct DotPlan {
+  PlaneDots<T> g;
+  int64_t run, batch;       // groups of a task, and of a call
+  int64_t results;          // of a task
+  int64_t reach;            // elements beside the planes of a unit that may be read
+  size_t src_copy, copies;  // bytes of a unit's planes with the reach on either side
+};
+
+template <class T>
+DotPlan<T> plan_dots(const ConvProblem& p, int threads) {
+  DotPlan<T> t;
+  PlaneDots<T>& g = t.g;
+  const PlaneSum<T> sum = plane_sum_of<T>(p, false);
+  g = {};
+  g.taps = sum.taps;
+  g.in_rows = sum.in_rows;
+  g.in_cols = sum.in_cols;
+  g.sources = sum.sources;
+  g.out_rows = sum.out_rows;
+  g.out_cols = sum.out_cols;
+  g.results = sum.results;
+  g.w_result = sum.w_result;
+  g.next_src = sum.next_src;
+  g.next_grad = sum.next_out;
+  g.next_w = sum.next_w;
+  // As many units a call as stay in the nearest cache while tile follows tile.
+  const int64_t bytes = (g.next_src + g.next_grad) * static_cast<int64_t>(sizeof(T));
+  t.batch = std::max<int64_t>(1, (16 << 10) / bytes);
+  const int64_t want = threads > 1 ? 4 * threads : 1;
+  t.run = std::max<int64_t>(1, std::min<int64_t>(p.groups / want, 64));
+  t.results = g.results;
+  if (p.groups < want) t.results = ceil_div(ceil_div(g.results * p.groups, want), 2) * 2;
+  t.reach = of_type<T>(*kernels().plane).dot_reach(g);
+  t.src_copy = Carver::bytes<T>(static_cast<size_t>(g.next_src + 2 * t.reach));
+  t.copies = t.src_copy + Carver::bytes<T>(static_cast<size_t>(g.next_grad + 2 * t.reach));
+  return t;
+}
+
+}  // namespace
+
+bool reads_planes_for_weight(const ConvProblem& p, size_t item) {
+  if (p.n == 0 || !reads_planes(p, false, item)) return false;
+  // Every gradient meets a tap inside the plane, so one that is not finite shows in the result.
+  for (int i = 1; i < 3; ++i) {
+    if ((p.out[i] - 1) * p.stride[i] >= p.in[i]) return false;
+  }
+  return true;
+}
+
+size_t plane_weight_bytes(const ConvProblem& p, size_t item, int threads) {
+  const size_t copies =
+      item == 4 ? plan_dots<float>(p, threads).copies : plan_dots<double>(p, threads).copies;
+  return static_cast<size_t>(threads) * copies;
+}
+
+template <class T>
+bool run_plane_weight(const ConvCall<T>& call) {
+  const ConvProblem& p = *call.p;
+  const auto& kernel = of_type<T>(*kernels().plane);
+  const DotPlan<T> t = plan_dots<T>(p, call.threads);
+  const int64_t runs = ceil_div(p.groups, t.run), parts = ceil_div(t.g.results, t.results);
+  const int64_t units = p.n * p.groups;
+  const int64_t safe = ceil_div(t.reach, std::min(t.g.next_src, t.g.next_grad));
+  parallel_for(runs * parts, call.threads, [&](int64_t task, int thread) {
+    PlaneDots<T> g = t.g;
+    char* const scratch = call.scratch + static_cast<size_t>(thread) * t.copies;
+    const int64_t first = task % runs * t.run, last = std::min(first + t.run, p.groups);
+    const int64_t result = task / runs * t.results;
+    g.results = std::min(t.results, t.g.results - result);
+    for (int64_t from = first; from < last; from += t.batch) {
+      const int64_t to = std::min(from + t.batch, last);
+      for (int64_t image = 0; image < p.n; ++image) {
+        g.add = image > 0;
+        for (int64_t group = from; group < to; group += g.units) {
+          const int64_t unit = image * p.groups + group;
+          const T* src = call.input + unit * g.next_src;
+          const T* grad = call.grad + unit * g.next_grad;
+          if (unit < safe || unit >= units - safe) {
+            g.units = 1;
+            src = copied(src, g.next_src, reinterpret_cast<T*>(scratch) + t.reach);
+            grad = copied(grad, g.next_grad, reinterpret_cast<T*>(scratch + t.src_copy) + t.reach);
+          } else {
+            g.units = std::min(to - group, units - safe - unit);
+          }
+          g.src = src;
+          g.grad = grad + result * g.out_rows * g.out_cols;
+          g.dw = call.result + group * g.next_w + result * g.w_result;
+          kernel.dot(g);
+        }
+      }
+    }
+  });
+  return kernel.all_finite(call.result, p.groups * t.g.next_w);
+}
+
 template bool finite_weights<float>(const ConvProblem&, const float*);
 template bool finite_weights<double>(const ConvProblem&, const double*);
+template bool run_plane_weight<float>(const ConvCall<float>&);
+template bool run_plane_weight<double>(const ConvCall<double>&);
 template void run_planes<float>(const ConvProblem&, bool, const RowData<float>&, char*, int);
 template void run_planes<double>(const ConvProblem&, bool, const RowData<double>&, char*, int);
 
