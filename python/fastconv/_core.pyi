@@ -183,6 +183,32 @@ def norm_apply(
     relu: bool,
     /,
 ) -> _Array: ...
+
+# Batch norm of a training step; activation: None, "relu" or "relu6". The running statistics are
+# moved in place. -> (y, mean, biased variance), and (dx or None, dweight, dbias).
+def batch_norm(
+    x: _Array,
+    weight: _Array | None,
+    bias: _Array | None,
+    running_mean: _Array | None,
+    running_var: _Array | None,
+    momentum: float,
+    eps: float,
+    activation: str | None,
+    /,
+) -> tuple[_Array, _Array, _Array]: ...
+def batch_norm_backward(
+    grad: _Array,
+    x: _Array,
+    weight: _Array | None,
+    bias: _Array | None,
+    mean: _Array,
+    var: _Array,
+    eps: float,
+    activation: str | None,
+    need_input: bool,
+    /,
+) -> tuple[_Array | None, _Array, _Array]: ...
 def scale_rows(x: _Array, scale: _Array, /) -> _Array: ...
 def norm_backward(
     grad: _Array,

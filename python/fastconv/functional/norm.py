@@ -10,7 +10,9 @@ import numpy as np
 from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
+from ._batch_norm import training_step
 from ._tools import array_first, axes_of, compiled, is_float, is_half
+from .activation import ACTIVATIONS
 from .convert import cast, clone
 from .narrow import floats_only, in_float32
 
@@ -113,6 +115,8 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    activation: str | None = None,
 ) -> Result:
     """Shift and scale each channel to mean 0 and variance 1, then by `bias` and `weight`.
 
@@ -124,6 +128,8 @@ def batch_norm(
     weight, bias : (C,), optional
     training : bool
     momentum, eps : float
+    activation : {None, "relu", "relu6"}
+        Applied to the result; when training in the same pass, backward too.
 
     Returns
     -------
@@ -140,6 +146,19 @@ def batch_norm(
     The variance that normalises is divided by the count, the one that `running_var` moves towards
     by the count less one, as in ``torch.nn.functional.batch_norm``.
     """
+    if activation is not None and activation not in ("relu", "relu6"):
+        raise ValueError(
+            f"batch_norm: activation must be None, 'relu' or 'relu6', got {activation!r}"
+        )
+    if training:
+        done = training_step(
+            input, running_mean, running_var, weight, bias, momentum, eps, activation
+        )
+        if done is not None:
+            return done
+    if activation is not None:
+        y = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+        return ACTIVATIONS[activation](y)
     x, w, b = raw(input), raw(weight), raw(bias)
     mean_kept, var_kept = raw(running_mean), raw(running_var)
     if not is_float(raw(array_first("batch_norm", input))):

@@ -10,7 +10,7 @@ from ..changes import NotedDict
 from ..tensor import Tensor
 from .module import Module
 from .parameter import Parameter
-from .rows import forget, rows_of
+from .rows import forget, pairs_of, rows_of
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
@@ -103,9 +103,9 @@ class Sequential(_Listed):
         return Sequential(*self, *other)
 
     def forward(self, input: Any) -> Any:
-        steps = self._modules.values() if self.training else rows_of(self)
+        steps = pairs_of(self) if self.training else rows_of(self)
         for step in steps:
-            input = step(input)  # type: ignore[misc]
+            input = step(input)
         return input
 
     def train(self, mode: bool = True) -> Any:

@@ -142,6 +142,9 @@ class _BatchNorm(_StatisticsNorm):
             prepared = self._prepared(input)
             if prepared is not None:
                 return prepared
+        return self._normalized(input, None)
+
+    def _normalized(self, input: Any, activation: str | None) -> Any:
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked._array[...] += 1
@@ -158,7 +161,13 @@ class _BatchNorm(_StatisticsNorm):
             of_batch,
             momentum,
             self.eps,
+            activation=activation,
         )
+
+    def with_activation(self, input: Any, activation: str) -> Any:
+        """The norm, then ``"relu"`` or ``"relu6"``, as one step of the tape."""
+        self._check_input_dim(input)
+        return self._normalized(input, activation)
 
     def _prepared(self, input: Any) -> Any:
         """The norm as part of what is still to be done, inside a network where that can be."""

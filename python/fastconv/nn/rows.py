@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from ..changes import changes
+from .activation import ReLU, ReLU6
 from .chain import Chain
 from .module import Module
+from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .steps import Step, step_of
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Row", "forget", "rows_of"]
 
+_CLAMPS: dict[type, str] = {ReLU: "relu", ReLU6: "relu6"}
+_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
 _Layers = list[tuple[Any, "Step | None"]]
 
 
@@ -34,6 +38,16 @@ class Row(NamedTuple):
         return result
 
 
+class Pair(NamedTuple):
+    """A batch norm in training mode and the activation behind it, as one step of the tape."""
+
+    norm: Any
+    activation: str
+
+    def __call__(self, input: Any) -> Any:
+        return self.norm.with_activation(input, self.activation)
+
+
 #: Beside the modules, not in them: the stamp, the layers with their steps, the rows.
 _rows: WeakKeyDictionary[Any, tuple[int, _Layers, list[Any]]] = WeakKeyDictionary()
 
@@ -48,6 +62,37 @@ def rows_of(sequence: Sequential) -> list[Any]:
     rows = found[2] if found is not None and found[1] == layers else [*_cut(layers)]
     _rows[sequence] = stamp, layers, rows
     return rows
+
+
+#: Beside the modules: the stamp, and what to call in training mode.
+_pairs: WeakKeyDictionary[Any, tuple[int, list[Any]]] = WeakKeyDictionary()
+
+
+def pairs_of(sequence: Sequential) -> list[Any]:
+    """What to call one after the other in training mode: the layers, but batch norms together with
+    the ReLU behind them."""
+    found = _pairs.get(sequence)
+    stamp = changes.stamp
+    if found is not None and found[0] == stamp:
+        return found[1]
+    steps: list[Any] = []
+    for layer in sequence._modules.values():
+        name, before = _CLAMPS.get(type(layer)), steps[-1] if steps else None
+        if name is not None and _plain(layer) and type(before) in _NORMS and _trains(before):
+            steps[-1] = Pair(before, name)
+        else:
+            steps.append(layer)
+    _pairs[sequence] = stamp, steps
+    return steps
+
+
+def _trains(norm: Any) -> bool:
+    return bool(norm.training) and _plain(norm)
+
+
+def _plain(layer: Any) -> bool:
+    """Whether nobody listens to the calls of a layer or does them in another way."""
+    return not layer._hooks.any and "forward" not in layer.__dict__
 
 
 def forget(sequence: Any) -> None:
@@ -66,8 +111,7 @@ def _flat(sequence: Sequential) -> Iterator[Any]:
             and type(child).forward is plain
             and type(child).__call__ is Module.__call__
             and not child.training
-            and not child._hooks.any
-            and "forward" not in child.__dict__
+            and _plain(child)
         ):
             yield from _flat(child)  # type: ignore[arg-type]
         else:
