@@ -189,3 +189,88 @@ def test_threads_change_nothing(count: int) -> None:
         back_again = _core.batch_norm_backward(grad, x, w, b, mean, var, 1e-5, "relu", True)
     for a, c in zip((y, mean, var, *back), (*again, *back_again), strict=True):
         np.testing.assert_array_equal(a, c)
+
+
+# ---- convolutions and pools ------------------------------------------------------------------
+
+
+def one_by_one(layers: list[nn.Module], x: Any) -> Any:
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+POOLED: dict[str, tuple[list[Any], list[Any]]] = {
+    "conv relu": ([nn.Conv2d(3, 4, 3), nn.ReLU()], [Pair]),
+    "conv relu in place": ([nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)], [Pair]),
+    "conv relu6": ([nn.Conv2d(3, 4, 3), nn.ReLU6()], [nn.Conv2d, nn.ReLU6]),
+    "conv relu pool": (
+        [nn.Conv2d(3, 4, 3), nn.ReLU(True), nn.MaxPool2d(2)],
+        [nn.Conv2d, nn.MaxPool2d, nn.ReLU],
+    ),
+    "overlapping": (
+        [nn.Conv2d(3, 4, 3), nn.ReLU6(), nn.MaxPool2d(3, 2, 1, ceil_mode=True)],
+        [nn.Conv2d, nn.MaxPool2d, nn.ReLU6],
+    ),
+    "with holes": ([nn.ReLU(), nn.MaxPool2d(2, dilation=2)], [nn.ReLU, nn.MaxPool2d]),
+    "average": ([nn.ReLU(), nn.AvgPool2d(2)], [nn.ReLU, nn.AvgPool2d]),
+    "norm relu pool": (
+        [nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.ReLU()],
+        [nn.BatchNorm2d, nn.MaxPool2d, nn.ReLU, nn.ReLU],
+    ),
+    "reflecting": ([nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), nn.ReLU()], [Pair]),
+    "in place at the start": (
+        [nn.Identity(), nn.ReLU(inplace=True), nn.MaxPool2d(2)],
+        [nn.Identity, nn.ReLU, nn.MaxPool2d],
+    ),
+}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("name", POOLED)
+def test_convolutions_and_pools(name: str, whole: bool) -> None:
+    """Whole numbers bring ties, and zeros at the bends of the rectifiers."""
+    layers, kinds = POOLED[name]
+    model = nn.Sequential(*copy.deepcopy(layers))
+    assert [type(s) for s in pairs_of(model)] == kinds
+    shape = (2, 3, 11, 9)
+    x = rng.integers(-3, 8, shape).astype(np.float32) if whole else normals(shape)
+    if whole:
+        for p in model.parameters():
+            nn.init.constant_(p, 1)
+    starts = [fastconv.tensor(x).requires_grad_() for _ in range(2)]
+    other = copy.deepcopy(list(model))
+    results = [model(starts[0] + 0), one_by_one(other, starts[1] + 0)]
+    grad = normals(tuple(results[0].shape))
+    for y in results:
+        y.backward(fastconv.tensor(grad))
+    got, expected = (
+        [y, start.grad, *[p.grad for p in net.parameters()]]
+        for y, start, net in zip(results, starts, (model, nn.Sequential(*other)), strict=True)
+    )
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=2e-5, atol=2e-5)
+
+
+def test_an_activation_in_place_still_changes_its_input() -> None:
+    x = fastconv.tensor(normals((1, 2, 4, 4)))
+    expected = np.maximum(x.numpy(), 0)
+    nn.Sequential(nn.Identity(), nn.ReLU(inplace=True), nn.MaxPool2d(2))(x)
+    np.testing.assert_array_equal(x.numpy(), expected)
+
+
+def test_nan_goes_through_pools_and_rectifiers_alike() -> None:
+    x = normals((1, 2, 4, 4))
+    x[0, 0, 1, 2] = np.nan
+    layers = [nn.Conv2d(2, 2, 1), nn.ReLU(), nn.MaxPool2d(2)]
+    got = nn.Sequential(*layers)(fastconv.tensor(x)).detach().numpy()
+    np.testing.assert_array_equal(got, one_by_one(layers, fastconv.tensor(x)).detach().numpy())
+    assert np.isnan(got).any()
+
+
+def test_a_changed_result_is_noticed() -> None:
+    y = nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU())(fastconv.tensor(normals((1, 2, 4, 4))))
+    with fastconv.no_grad():
+        y.zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()

@@ -348,11 +348,11 @@ def record_many(
 
 
 def _node(name: str, inputs: Sequence[Any], backward: Backward, saves: Sequence[Any]) -> Node:
-    edges = tuple(v._edge() if isinstance(v, TensorBase) else None for v in inputs)
+    edges = tuple([v._edge() if isinstance(v, TensorBase) else None for v in inputs])
     node = Node(name, edges, backward)
     if saves:
         memories = [v._shared_memory() for v in saves if isinstance(v, TensorBase)]
-        node.saved = tuple((memory, memory.version) for memory in memories)
+        node.saved = tuple([(memory, memory.version) for memory in memories])
     return node
 
 
@@ -441,17 +441,16 @@ def _drain(
         edges, results = node.edges, node.run(grads)
         if not retain_graph:
             node.release()
-        for i, (edge, result) in enumerate(zip(edges, results, strict=True)):
+        given = {id(g) for g in grads}
+        for edge, result in zip(edges, results, strict=True):
             if edge is not None and result is not None:
                 if not isinstance(result, np.ndarray):  # NumPy's scalars
                     result = np.asarray(result)
                 # An array that is neither an incoming gradient, nor a view, nor given to two inputs
                 # was made by this step: it may be written into.
-                ours = not (
-                    isinstance(result.base, np.ndarray)
-                    or any(result is g for g in grads)
-                    or any(result is r for j, r in enumerate(results) if j != i)
-                )
+                ours = not (isinstance(result.base, np.ndarray) or id(result) in given)
+                if ours and len(results) > 1:
+                    ours = [r is result for r in results].count(True) == 1
                 deposit(edge, result, ours)
 
 

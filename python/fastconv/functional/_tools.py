@@ -121,12 +121,18 @@ def flat_ints(values: Sequence[Any]) -> Shape:
     return tuple(int(raw(v)) for v in values)
 
 
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
 def compiled(*arrays: Any) -> bool:
     """Whether the compiled rows take these arrays: all float32, or all float64."""
     first = getattr(arrays[0], "dtype", None)
-    return (first == np.float32 or first == np.float64) and all(
-        isinstance(a, np.ndarray) and a.dtype == first and a.dtype.isnative for a in arrays
-    )
+    if first is not _FLOAT32 and first is not _FLOAT64 and first not in (_FLOAT32, _FLOAT64):
+        return False
+    for a in arrays:
+        if not isinstance(a, np.ndarray) or (a.dtype is not first and a.dtype != first):
+            return False
+    return True
 
 
 _LARGE = 16384  # elements: from here on fresh memory costs more than what is written into it

@@ -15,7 +15,7 @@ from .. import _core
 from .._types import Array, Ints, Operand, Padding, Result
 from ..autograd import TensorBase, needs_grad, raw, record, wrap
 from ._tools import ints
-from .activation import ACTIVATIONS
+from .activation import ACTIVATIONS, relu_backward
 from .arithmetic import add
 from .convert import cast
 from .narrow import in_float32, is_half, widened
@@ -166,14 +166,19 @@ def _taped(
 
     def backward(g: Array) -> tuple[Array | None, ...]:
         if kept is not None:
-            g = g * (kept > 0)
+            g = relu_backward(g, kept)
         grads: tuple[Array | None, ...] = (None, None, None)
         if any(need):
             grads = _core.conv_backward(rank, g, x, w, *geometry, need, algorithm)
         return (*grads, g if need_residual else None)
 
     return record(
-        f"Conv{rank}d", y, (input, weight, bias, residual), backward, saves=(input, weight)
+        f"Conv{rank}d",
+        y,
+        (input, weight, bias, residual),
+        backward,
+        saves=(input, weight),
+        saves_output=kept is not None,
     )
 
 

@@ -166,7 +166,13 @@ class _Plain(_Convolution):
     def forward(self, input: Any) -> Any:
         return self._conv_forward(input, self.weight, self.bias)
 
-    def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
+    def with_activation(self, input: Any, activation: str) -> Any:
+        """The convolution and ``"relu"`` behind it as one step of the tape."""
+        return self._conv_forward(input, self.weight, self.bias, activation)
+
+    def _conv_forward(
+        self, input: Any, weight: Any, bias: Any, activation: str | None = None
+    ) -> Any:
         padding = self.padding
         if (
             not self.training
@@ -183,7 +189,8 @@ class _Plain(_Convolution):
             sides = [n for pair in self._before_after()[::-1] for n in pair]
             input, padding = F.pad(input, sides, mode=self.padding_mode), 0
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.rank - 1]
-        return convolve(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+        geometry = (self.stride, padding, self.dilation, self.groups)
+        return convolve(input, weight, bias, *geometry, activation=activation)
 
     def train(self, mode: bool = True) -> Any:
         if mode:

@@ -9,8 +9,10 @@ from weakref import WeakKeyDictionary
 from ..changes import changes
 from .activation import ReLU, ReLU6
 from .chain import Chain
+from .conv import Conv1d, Conv2d, Conv3d
 from .module import Module
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from .pooling import MaxPool1d, MaxPool2d, MaxPool3d
 from .steps import Step, step_of
 
 if TYPE_CHECKING:
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["Row", "forget", "rows_of"]
 
 _CLAMPS: dict[type, str] = {ReLU: "relu", ReLU6: "relu6"}
-_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
+_POOLS = (MaxPool1d, MaxPool2d, MaxPool3d)
+#: The activations that layers take along on the tape; what these layers give is a new array.
+_TAKES: dict[type, tuple[str, ...]] = {
+    **dict.fromkeys((BatchNorm1d, BatchNorm2d, BatchNorm3d), ("relu", "relu6")),
+    **dict.fromkeys((Conv1d, Conv2d, Conv3d), ("relu",)),
+}
 _Layers = list[tuple[Any, "Step | None"]]
 
 
@@ -39,13 +46,13 @@ class Row(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A batch norm in training mode and the activation behind it, as one step of the tape."""
+    """A layer in training mode and the activation behind it, as one step of the tape."""
 
-    norm: Any
+    layer: Any
     activation: str
 
     def __call__(self, input: Any) -> Any:
-        return self.norm.with_activation(input, self.activation)
+        return self.layer.with_activation(input, self.activation)
 
 
 #: Beside the modules, not in them: the stamp, the layers with their steps, the rows.
@@ -69,16 +76,17 @@ _pairs: WeakKeyDictionary[Any, tuple[int, list[Any]]] = WeakKeyDictionary()
 
 
 def pairs_of(sequence: Sequential) -> list[Any]:
-    """What to call one after the other in training mode: the layers, but batch norms together with
-    the ReLU behind them."""
+    """What to call one after the other in training mode: the layers, but batch norms and
+    convolutions together with the ReLU behind them, and max pools before a ReLU, which then has
+    less to do: the largest of rectified values is the rectified largest, gradients too."""
     found = _pairs.get(sequence)
     stamp = changes.stamp
     if found is not None and found[0] == stamp:
         return found[1]
     steps: list[Any] = []
-    for layer in sequence._modules.values():
+    for layer in _pooled_first([*sequence._modules.values()]):
         name, before = _CLAMPS.get(type(layer)), steps[-1] if steps else None
-        if name is not None and _plain(layer) and type(before) in _NORMS and _trains(before):
+        if name in _TAKES.get(type(before), ()) and _plain(layer) and _trains(before):
             steps[-1] = Pair(before, name)
         else:
             steps.append(layer)
@@ -86,8 +94,23 @@ def pairs_of(sequence: Sequential) -> list[Any]:
     return steps
 
 
-def _trains(norm: Any) -> bool:
-    return bool(norm.training) and _plain(norm)
+def _pooled_first(layers: list[Any]) -> list[Any]:
+    """The layers, every max pool before the ReLU that it follows, where nobody can tell."""
+    for i in range(1, len(layers)):
+        act, pool = layers[i - 1 : i + 1]
+        if type(act) not in _CLAMPS or type(pool) not in _POOLS:
+            continue
+        # What works in place may only do so on an array that is nobody else's.
+        fresh = not act.inplace or (i > 1 and type(layers[i - 2]) in _TAKES)
+        # With holes a window may meet no element at all, and then it matters.
+        whole = not pool.return_indices and pool.dilation in (1, (1,) * pool.rank)
+        if fresh and whole and _plain(act) and _plain(pool):
+            layers[i - 1 : i + 1] = pool, act
+    return layers
+
+
+def _trains(layer: Any) -> bool:
+    return bool(layer.training) and _plain(layer)
 
 
 def _plain(layer: Any) -> bool:
