@@ -72,6 +72,10 @@ struct PlaneKernels {
   int most_cols;
   ptrdiff_t most_width;  // of an output plane
   void (*sum)(const PlaneSum<T>& g);
+  // The input gradient of step 2: src is the gradient, out the result, w as in the forward
+  // direction. Square kernels of odd extent R with top = left = R / 2; no bias, residual or clamp.
+  // row_lo is even.
+  void (*spread)(const PlaneSum<T>& g);
   bool (*whole_planes)(const PlaneSum<T>& g);
   ptrdiff_t (*reach)(const PlaneSum<T>& g);
   void (*dot)(const PlaneDots<T>& g);

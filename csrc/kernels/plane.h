@@ -339,6 +339,14 @@ FC_INLINE void plane_units(PlaneSum<T> g, const PlaneMasks<T>& masks) {
   for (; left > 0; --left, next(1)) plane_results<T, 1, K, P, Step>(g, masks);
 }
 
+// As many units as stay in the nearest cache while tile follows tile.
+template <class T>
+ptrdiff_t plane_batch(const PlaneSum<T>& g) {
+  constexpr ptrdiff_t near = (16 << 10) / sizeof(T);
+  const ptrdiff_t unit = g.sources * g.in_rows * g.in_cols + g.results * g.out_rows * g.out_cols;
+  return unit < near ? near / unit : 1;
+}
+
 template <class T, int K, int P, int Step>
 void plane_batches(PlaneSum<T> g) {
   PlaneMasks<T> masks;
@@ -347,11 +355,7 @@ void plane_batches(PlaneSum<T> g) {
   } else {
     row_masks(g, &masks);
   }
-  // As many units as stay in the nearest cache while tile follows tile.
-  const ptrdiff_t bytes =
-      (g.sources * g.in_rows * g.in_cols + g.results * g.out_rows * g.out_cols) *
-      static_cast<ptrdiff_t>(sizeof(T));
-  const ptrdiff_t batch = bytes < (16 << 10) ? (16 << 10) / bytes : 1;
+  const ptrdiff_t batch = plane_batch(g);
   for (ptrdiff_t units = g.units; units > 0; units -= batch) {
     g.units = units < batch ? units : batch;
     plane_units<T, K, P, Step>(g, masks);

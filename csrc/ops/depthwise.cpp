@@ -109,7 +109,9 @@ double plane_cost(const ConvProblem& p, const Dims& out, double pairs, double pr
 double sum_cost(const ConvProblem& p, bool input_gradient, double lanes) {
   const Dims& out = input_gradient ? p.in : p.out;
   const double results = static_cast<double>(input_gradient ? p.c : p.k);
-  return plane_cost(p, out, static_cast<double>(p.k * p.cg()), 0.75, 0, lanes) +
+  // A phase of the stride has its share of the taps.
+  const double product = input_gradient && !p.unit_stride() ? 0.3 : 0.75;
+  return plane_cost(p, out, static_cast<double>(p.k * p.cg()), product, 0, lanes) +
          kBesideTiles * static_cast<double>(p.n) * results * vectors_of(out, lanes) * kResult;
 }
 

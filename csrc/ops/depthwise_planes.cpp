@@ -43,11 +43,13 @@ PlaneSum<T> plane_sum_of(const ConvProblem& p, bool input_gradient) {
   g.w_result = p.cg() * p.taps();
   g.w_row = p.ker[2];
   g.w_col = 1;
-  if (input_gradient) {  // the same with the taps in reverse
-    g.taps.top = p.ker[1] - 1 - p.pad_lo[1];
-    g.taps.left = p.ker[2] - 1 - p.pad_lo[2];
+  if (input_gradient) {
     std::swap(g.sources, g.results);
     std::swap(g.w_source, g.w_result);
+  }
+  if (input_gradient && p.unit_stride()) {  // the forward direction with the taps in reverse
+    g.taps.top = p.ker[1] - 1 - p.pad_lo[1];
+    g.taps.left = p.ker[2] - 1 - p.pad_lo[2];
     g.w_row = -g.w_row;
     g.w_col = -1;
   }
@@ -100,9 +102,12 @@ bool reads_planes(const ConvProblem& p, bool input_gradient, size_t item) {
     if (p.ker[0] != 1 || p.in[0] != 1 || p.out[0] != 1 || !p.unit_dilation()) return false;
     if (p.ker[1] != 3 && p.ker[1] != 5 && p.ker[1] != 7) return false;
     if (p.ker[2] > kernel.most_cols) return false;
-    if (p.stride[1] != p.stride[2] || p.stride[1] > (input_gradient ? 1 : 2)) return false;
+    if (p.stride[1] != p.stride[2] || p.stride[1] > 2) return false;
+    const bool spread = input_gradient && p.stride[1] == 2;
+    if (spread && p.ker[1] != p.ker[2]) return false;
     for (int i = 1; i < 3; ++i) {
       if (p.pad_lo[i] >= p.ker[i] || p.pad_hi[i] >= p.ker[i]) return false;
+      if (spread && (p.pad_lo[i] != p.ker[i] / 2 || p.out[i] * 2 < p.in[i])) return false;
     }
     if ((input_gradient ? p.in : p.out)[2] > kernel.most_width) return false;
     // The units at either end are copied, which must be little beside the others.
@@ -130,6 +135,7 @@ void run_planes(const ConvProblem& p, bool input_gradient, const RowData<T>& dat
   constexpr T infinity = std::numeric_limits<T>::infinity();
   const auto& kernel = of_type<T>(*kernels().plane);
   const PlanePlan<T> t = plan_planes<T>(p, input_gradient, threads);
+  const bool spread = input_gradient && !p.unit_stride();
   // Units [safe, units - safe) may be read beyond.
   const int64_t safe = ceil_div(t.reach, t.g.next_src);
   parallel_for(t.tasks(), threads, [&](int64_t task, int thread) {
@@ -150,11 +156,11 @@ void run_planes(const ConvProblem& p, bool input_gradient, const RowData<T>& dat
       } else {
         g.units = std::min({last, t.units - safe, unit - group + p.groups}) - unit;
       }
-      g.w = data.w + group * g.next_w + (input_gradient ? p.taps() - 1 : 0);
+      g.w = data.w + group * g.next_w + (input_gradient && !spread ? p.taps() - 1 : 0);
       g.out = data.dst + unit * g.next_out;
       g.bias = data.bias ? data.bias + group * g.next_bias : nullptr;
       g.residual = data.residual ? data.residual + unit * g.next_out : nullptr;
-      kernel.sum(g);
+      spread ? kernel.spread(g) : kernel.sum(g);
     }
   });
 }
