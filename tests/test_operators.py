@@ -10,7 +10,7 @@ import pytest
 import fastconv
 import fastconv.nn.functional as F
 from checks import DTYPES
-from layouts import LAYOUTS
+from layouts import LAYOUTS, is_channels_last
 from operators import TABLE, Bad, Call, Drawn, Row
 
 try:
@@ -262,6 +262,44 @@ def test_layouts(row: Row) -> None:
             if row.gradient and name in ("fortran", "channels_last"):
                 for got, truth in zip(gradients(row, one, *odd), slopes, strict=True):
                     np.testing.assert_allclose(got, truth, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+#: Operators on images, of which channels-last memory stays channels-last, as in PyTorch.
+IMAGES = {
+    "conv2d",
+    "conv_transpose2d",
+    "max_pool2d",
+    "avg_pool2d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "lp_pool2d",
+    "max_unpool2d",
+    "interpolate",
+    "upsample",
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "local_response_norm",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "channel_shuffle",
+    "pad",
+}
+
+
+@pytest.mark.parametrize("row", [r for r in TABLE if r.name in IMAGES], ids=str)
+def test_channels_last_stays_channels_last(row: Row) -> None:
+    for one in row.calls:
+        args, kwargs = one.arrays("float32")
+        if args[0].ndim != 4 or not args[0].size:
+            continue
+        expected = flat(getattr(F, row.name)(*args, **kwargs))[0]
+        args[0] = LAYOUTS["channels_last"](args[0])
+        if args[0].flags.c_contiguous:  # one channel is both
+            continue
+        y = flat(getattr(F, row.name)(*args, **kwargs))[0]
+        assert is_channels_last(y)
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
 
 
 HALVES = ["float16"]

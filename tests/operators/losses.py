@@ -132,7 +132,7 @@ def _poisson(x: Any, t: Any, log_input: bool = True, full: bool = False, eps: fl
 
 
 def _gaussian(x: Any, t: Any, var: Any, full: bool = False, eps: float = 1e-6) -> Any:
-    var = np.maximum(var, eps)
+    var = np.maximum(var if var.ndim == x.ndim else var[..., None], eps)
     loss = (np.log(var) + (x - t) ** 2 / var) / 2
     return loss + (np.log(2 * np.pi) / 2 if full else 0)
 
@@ -178,6 +178,7 @@ ROWS = [
         bad=[
             bad(IndexError, "out of bounds", a(2, 3), np.array([0, 9])),
             bad(ValueError, "target must have shape", a(2, 3), np.array([0, 1, 2])),
+            bad(ValueError, "ignore_index needs", a(2, 3), unit(2, 3), ignore_index=1),
             bad(ValueError, "label_smoothing", a(2, 3), np.array([0, 1]), label_smoothing=2.0),
             bad(ValueError, "weight must have shape (3,)", a(2, 3), np.array([0, 1]), a(4)),
             bad(ValueError, "reduction", a(2, 3), np.array([0, 1]), reduction="max"),
@@ -242,7 +243,8 @@ ROWS = [
     _loss("poisson_nll_loss", _poisson, call(X, still(positive(3, 4))),
           call(positive(3, 4), still(positive(3, 4)), False, True)),
     _loss("gaussian_nll_loss", _gaussian, call(X, Y, positive(3, 4)),
-          call(X, Y, positive(3, 1), True),
+          call(X, Y, positive(3, 1), True), call(X, Y, positive(1, 4)),
+          call(X, Y, positive(3)),
           bad=[bad(ValueError, "var must have shape", X, Y, positive(2)),
                bad(ValueError, "negative entries", X, Y, np.full((3, 4), -1.0))]),
 ]  # fmt: skip

@@ -105,6 +105,8 @@ ROWS = [
             bad(ValueError, "Expected more than 1 value per channel", a(1, 3), None, None,
                 training=True),
             bad(ValueError, "at least 2 axes", a(3), a(3), a(3)),
+            bad(ValueError, "eps must be positive", X, None, None, training=True, eps=0.0),
+            bad(TypeError, "floating-point", np.ones((2, 3), int), None, None, training=True),
         ],
         backward=_batch_norm_backward, covers=["NormGrads"],
     ),

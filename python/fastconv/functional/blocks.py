@@ -196,10 +196,21 @@ def fold(
 # ---- channels and pixels -------------------------------------------------------------------------
 
 
-def _rearranged(name: str, input: Operand, split: Any, order: Any, shape: Any) -> Result:
-    """Reshape to `split`, permute by `order`, reshape to `shape`; and the same backwards."""
+def _rearranged(
+    name: str, input: Operand, split: Any, order: Any, shape: Any, parts: int
+) -> Result:
+    """Reshape to `split`, permute by `order`, reshape to `shape`; and the same backwards.
+
+    Axes 1 to `parts` of what was permuted become the channels.
+    """
     x = raw(input)
-    y = np.ascontiguousarray(x.reshape(split).transpose(order)).reshape(shape)
+    pieces = x.reshape(split).transpose(order)
+    if len(shape) == 4 and not x.flags.c_contiguous and np.moveaxis(x, 1, -1).flags.c_contiguous:
+        # Channels last in memory: so is the result.
+        last = np.moveaxis(pieces, range(1, parts + 1), range(-parts, 0))
+        y = np.moveaxis(np.ascontiguousarray(last).reshape([shape[i] for i in (0, 2, 3, 1)]), -1, 1)
+    else:
+        y = np.ascontiguousarray(pieces).reshape(shape)
     if not isinstance(input, TensorBase):
         return y
     between = tuple(split[i] for i in order)
@@ -221,7 +232,7 @@ def pixel_shuffle(input: Operand, upscale_factor: int) -> Result:
     n, c = len(lead), channels // (r * r)
     order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
     return _rearranged(
-        "PixelShuffle", input, (*lead, c, r, r, h, w), order, (*lead, c, h * r, w * r)
+        "PixelShuffle", input, (*lead, c, r, r, h, w), order, (*lead, c, h * r, w * r), 1
     )
 
 
@@ -237,7 +248,7 @@ def pixel_unshuffle(input: Operand, downscale_factor: int) -> Result:
     n, h, w = len(lead), high // r, wide // r
     order = (*range(n), n, n + 2, n + 4, n + 1, n + 3)
     return _rearranged(
-        "PixelUnshuffle", input, (*lead, c, h, r, w, r), order, (*lead, c * r * r, h, w)
+        "PixelUnshuffle", input, (*lead, c, h, r, w, r), order, (*lead, c * r * r, h, w), 3
     )
 
 
@@ -250,4 +261,4 @@ def channel_shuffle(input: Operand, groups: int) -> Result:
         )
     split = (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
     order = (0, 2, 1, *range(3, len(split)))
-    return _rearranged("ChannelShuffle", input, split, order, x.shape)
+    return _rearranged("ChannelShuffle", input, split, order, x.shape, 2)

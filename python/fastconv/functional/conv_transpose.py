@@ -12,6 +12,7 @@ from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record, wrap
 from ._tools import ints
 from .conv import ConvGrads
+from .convert import laid_out_as
 from .narrow import in_float32
 
 __all__ = [
@@ -120,7 +121,8 @@ def _forward(
     shape = (*geometry.lead, geometry.channels, *geometry.reached)
     y = _core.conv_input_grad(rank, shape, w, x, *geometry.settings, "auto")
     if any(geometry.beyond):
-        y = np.pad(y, [(0, 0)] * (y.ndim - rank) + [(0, b) for b in geometry.beyond])
+        sides = [(0, 0)] * (y.ndim - rank) + [(0, b) for b in geometry.beyond]
+        y = laid_out_as(np.pad(y, sides), y)
     if bias is not None:
         if bias.shape != (geometry.channels,):
             raise ValueError(

@@ -42,6 +42,14 @@ def channels_last_layout(x: Array) -> Array:
     return x if last.flags.c_contiguous else np.moveaxis(np.ascontiguousarray(last), -1, 1)
 
 
+def laid_out_as(y: Array, x: Array) -> Array:
+    """`y`, with channels last where `x` has them so and both are (N, C, ...)."""
+    same = x.ndim == y.ndim and x.ndim > 3 and not x.flags.c_contiguous
+    if same and np.moveaxis(x, 1, -1).flags.c_contiguous:
+        return channels_last_layout(y)
+    return y
+
+
 def contiguous(input: Operand, channels_last: bool = False) -> Result:
     """The values in C order, or with channels last; already so, the input itself."""
     x = raw(input)

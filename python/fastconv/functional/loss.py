@@ -251,6 +251,8 @@ def cross_entropy(
     log_p = log_softmax(input, axis)
     t = np.asarray(raw(target))
     if t.dtype.kind == "f":
+        if ignore_index >= 0:
+            raise ValueError("cross_entropy: ignore_index needs class numbers as target")
         return _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, axis)
     likelihood = _nll("cross_entropy", log_p, target, weight, ignore_index, reduction)
     if label_smoothing == 0:
@@ -264,7 +266,7 @@ def cross_entropy(
     even = mul(neg(sum(weighted, axis)), counts.astype(x.dtype))
     if reduction == "mean":
         total = counts.sum() if w is None else (w[safe] * counts).sum()
-        even = mul(sum(even), float(1 / total))
+        even = mul(sum(even), float(1 / total) if total else float("nan"))
     elif reduction == "sum":
         even = sum(even)
     spread = label_smoothing / x.shape[axis]
@@ -474,7 +476,7 @@ def kl_div(
     else:
         loss = sub(_self_information(target), mul(target, input))
     if reduction == "batchmean":
-        return mul(sum(loss), 1 / raw(input).shape[0])
+        return mul(sum(loss), 1 / raw(input).shape[0] if raw(input).ndim else 1.0)
     return _reduced("kl_div", loss, reduction)
 
 

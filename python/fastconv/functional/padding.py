@@ -38,6 +38,8 @@ def _sides(name: str, pad: Sequence[int], x: Array) -> list[tuple[int, int]]:
 
 def _check(name: str, n: int, before: int, after: int, mode: str) -> None:
     """Whether an axis of extent n can be padded so."""
+    if before == after == 0:
+        return
     if mode == "reflect" and max(before, after) >= n:
         raise ValueError(
             f"{name}: Padding size should be less than the corresponding input dimension, "

@@ -9,6 +9,7 @@ import numpy as np
 from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, raw, record, wrap
 from ._tools import array_first, ints
+from .convert import laid_out_as
 from .narrow import floats_only
 from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
 from .resample import adaptive_sizes
@@ -67,6 +68,7 @@ def _adaptive_maximum(rank: int, input: Operand, output_size: Any, return_indice
         found = part.argmax(-1)  # the first of ties; NaN counts as largest
         y[at] = np.take_along_axis(part, found[..., None], -1)[..., 0]
         indices[at] = flat[window].reshape(-1)[found]
+    y, indices = laid_out_as(y, x), laid_out_as(indices, x)
     result = _from_places(f"AdaptiveMaxPool{rank}d", input, y, indices, rank)
     if not return_indices:
         return result
@@ -212,7 +214,7 @@ def _unpool(
     flat = where.reshape(planes, -1)
     y = np.zeros((planes, extent), x.dtype)
     np.put_along_axis(y, flat, x.reshape(planes, -1), 1)
-    y = y.reshape(*lead, *sizes)
+    y = laid_out_as(y.reshape(*lead, *sizes), x)
     if not isinstance(input, TensorBase):
         return y
     shape = x.shape

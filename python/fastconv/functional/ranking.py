@@ -366,12 +366,13 @@ def _variance(shape: tuple[int, ...], var: Any, like: Array, eps: float) -> Resu
         var = np.full(shape, var, like.dtype)
     v = raw(var)
     if v.shape != shape:
+        one = [n for n, m in zip(v.shape, shape, strict=False) if n != m]
         if v.shape == shape[:-1]:
             var = unsqueeze(var, -1)
-        elif v.shape != (*shape[:-1], 1):
+        elif v.ndim != len(shape) or one != [1]:
             raise ValueError(
-                f"gaussian_nll_loss: var must have shape {shape}, {shape[:-1]} or "
-                f"{(*shape[:-1], 1)}, got {v.shape}"
+                f"gaussian_nll_loss: var must have shape {shape}, {shape[:-1]}, or {shape} with "
+                f"one extent 1, got {v.shape}"
             )
     if (v < 0).any():
         raise ValueError("gaussian_nll_loss: var has negative entries")
@@ -392,7 +393,7 @@ def gaussian_nll_loss(
     Parameters
     ----------
     input, target : arrays, broadcast
-    var : float, or array of the input's shape, with the last axis left out or of extent 1
+    var : float, or array of the input's shape, with the last axis left out or one of extent 1
         Taken as `eps` where it is below.
     full : bool
         Add the constant ``log(2 pi) / 2``.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
+from ..autograd import raw
 from .module import Module
 
 __all__ = [
@@ -46,6 +47,11 @@ class _Pad(Module):
             )
 
     def forward(self, input: Any) -> Any:
+        if self.mode != "constant" and raw(input).ndim not in (self.rank + 1, self.rank + 2):
+            raise ValueError(
+                f"{type(self).__name__}: input must have {self.rank + 1} or {self.rank + 2} axes, "
+                f"got shape {raw(input).shape}"
+            )
         return F.pad(input, self.padding, self.mode, self.value)
 
     def extra_repr(self) -> str:
