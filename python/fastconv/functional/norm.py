@@ -146,6 +146,8 @@ def batch_norm(
     The variance that normalises is divided by the count, the one that `running_var` moves towards
     by the count less one, as in ``torch.nn.functional.batch_norm``.
     """
+    if eps <= 0:
+        raise ValueError(f"batch_norm: eps must be positive, got {eps}")
     if activation is not None and activation not in ("relu", "relu6"):
         raise ValueError(
             f"batch_norm: activation must be None, 'relu' or 'relu6', got {activation!r}"
@@ -163,8 +165,6 @@ def batch_norm(
     mean_kept, var_kept = raw(running_mean), raw(running_var)
     if not is_float(raw(array_first("batch_norm", input))):
         raise TypeError(f"batch_norm: input must be of a floating-point type, got {x.dtype}")
-    if eps <= 0:
-        raise ValueError(f"batch_norm: eps must be positive, got {eps}")
     if is_half(x.dtype):
         kept = [running_mean, running_var]
         moved = [None if v is None else raw(v).astype(np.float32) for v in kept]
