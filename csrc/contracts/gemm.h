@@ -66,6 +66,19 @@ struct Segment {
   ptrdiff_t len;
 };
 
+// Rows of an image split by column phase: for each wanted phase f < step,
+// dst[r * dst_row + f * dst_phase + j] = src[r * src_row + first + f + j * step] for r < rows and
+// j < count, zero where that lies outside a row's [0, len).
+template <class T>
+struct StripRows {
+  const T* src;
+  ptrdiff_t src_row, len, first, step;
+  uint64_t phases;  // bit f: phase f is wanted; phases beyond 63 are
+  T* dst;
+  ptrdiff_t dst_row, dst_phase;
+  ptrdiff_t rows, count;
+};
+
 template <class T>
 struct GemmKernels {
   int mr, nr;  // rows and lanes of the register tile; nr is the width of a packed panel of B
@@ -74,10 +87,7 @@ struct GemmKernels {
   // Reads exactly the segments, never beyond. panel has room for depth * nr elements.
   void (*pack)(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth, const Segment* segments,
                int count, T* panel);
-  // dst[j] = src[first + j * step] for j < count, zero where that lies outside [0, len). A null src
-  // is a row of zeros.
-  void (*gather_row)(const T* src, ptrdiff_t len, ptrdiff_t first, ptrdiff_t step, ptrdiff_t count,
-                     T* dst);
+  void (*fill_rows)(const StripRows<T>& s);
   // dst[i * step] = clamp(src[i] + residual[i * step]) for i < count; a null src is a row of zeros,
   // residual may be null.
   void (*spread)(const T* src, ptrdiff_t step, const T* residual, ptrdiff_t count, T lo, T hi,

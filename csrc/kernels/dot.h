@@ -4,6 +4,7 @@
 
 #include "../kernels.h"
 #include "gemm.h"
+#include "pack.h"
 #include "vec.h"
 
 namespace fastconv {

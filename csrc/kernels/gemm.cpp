@@ -3,14 +3,16 @@
 
 #include "dot.h"
 #include "pack.h"
+#include "panel.h"
+#include "strip_rows.h"
 
 namespace fastconv {
 namespace {
 
 template <class T>
 constexpr GemmKernels<T> gemm_table() {
-  return {kTileRows,   kTileLanes<T>, gemm_block<T>, pack_panel<T>,     gather_row<T>, spread<T>,
-          zip_rows<T>, sum<T>,        transpose<T>,  transpose_rows<T>, dot<T>,        fold<T>};
+  return {kTileRows,   kTileLanes<T>, gemm_block<T>, pack_panel<T>,     fill_rows<T>, spread<T>,
+          zip_rows<T>, sum<T>,        transpose<T>,  transpose_rows<T>, dot<T>,       fold<T>};
 }
 
 }  // namespace

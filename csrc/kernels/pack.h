@@ -1,4 +1,4 @@
-// Moving data into the shape that the register tiles read: panels, padded rows, transposes.
+// Moving data into other shapes and back: transposes, phases woven together, sums.
 #pragma once
 
 #include "../kernels.h"
@@ -6,44 +6,6 @@
 
 namespace fastconv {
 namespace {
-
-// A panel of B is two vectors wide on every instruction set.
-constexpr int kTileVectors = 2;
-template <class T>
-constexpr int kTileLanes = kTileVectors * kLanes<T>;
-
-template <class T>
-FC_INLINE void copy_run(const T* src, T* dst, ptrdiff_t len) {
-  constexpr int L = kLanes<T>;
-  ptrdiff_t i = 0;
-  for (; i + L <= len; i += L) store(dst + i, load(src + i));
-  if (i < len)
-    store_part(dst + i, load_part(src + i, static_cast<int>(len - i)), static_cast<int>(len - i));
-}
-
-template <class T>
-void pack_panel(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth, const Segment* segments,
-                int count, T* panel) {
-  constexpr int NR = kTileLanes<T>;
-  constexpr int L = kLanes<T>;
-  if (count == 1 && segments[0].len == NR) {
-    src += segments[0].src;
-    for (ptrdiff_t k = 0; k < depth; ++k, panel += NR) {
-      const T* s = src + k_off[k];
-      FC_UNROLL for (int v = 0; v < kTileVectors; ++v) store(panel + v * L, load(s + v * L));
-    }
-    return;
-  }
-  ptrdiff_t filled = 0;
-  for (int i = 0; i < count; ++i) filled += segments[i].len;
-  for (ptrdiff_t k = 0; k < depth; ++k, panel += NR) {
-    const T* s = src + k_off[k];
-    for (int i = 0; i < count; ++i) {
-      copy_run(s + segments[i].src, panel + segments[i].dst, segments[i].len);
-    }
-    for (ptrdiff_t j = filled; j < NR; ++j) panel[j] = T(0);
-  }
-}
 
 // a[0] b[0] a[1] b[1] ...: 2 * kLanes of them from the vectors a and b.
 template <class T>
@@ -135,38 +97,6 @@ FC_INLINE Vec<T> evens(Vec<T> a, Vec<T> b) {
   } else {
     return __builtin_shufflevector(a, b, 0, 2);
   }
-}
-
-template <class T>
-void gather_row(const T* src, ptrdiff_t len, ptrdiff_t first, ptrdiff_t step, ptrdiff_t count,
-                T* dst) {
-  constexpr int L = kLanes<T>;
-  // Indices [lo, hi) of dst have a source.
-  ptrdiff_t lo = first < 0 ? (-first + step - 1) / step : 0;
-  ptrdiff_t hi = first < len ? (len - first + step - 1) / step : 0;
-  if (hi > count) hi = count;
-  if (!src || lo >= hi) lo = hi = count;
-  for (ptrdiff_t j = 0; j < lo; ++j) dst[j] = T(0);
-  for (ptrdiff_t j = hi; j < count; ++j) dst[j] = T(0);
-  if (lo >= hi) return;
-  const T* s = src + first + lo * step;
-  T* d = dst + lo;
-  const ptrdiff_t n = hi - lo;
-  if (step == 1) {
-    copy_run(s, d, n);
-    return;
-  }
-  ptrdiff_t j = 0;
-  if (step == 2) {
-    // A whole last vector would read one element past the last that is wanted.
-    for (; j + L < n; j += L) store(d + j, evens<T>(load(s + 2 * j), load(s + 2 * j + L)));
-    const int rest = static_cast<int>(n - j), wide = 2 * rest - 1;
-    const Vec<T> a = load_part(s + 2 * j, wide < L ? wide : L);
-    const Vec<T> b = wide > L ? load_part(s + 2 * j + L, wide - L) : Vec<T>{};
-    store_part(d + j, evens<T>(a, b), rest);
-    return;
-  }
-  for (; j < n; ++j) d[j] = s[j * step];
 }
 
 template <class T>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../kernels.h"
-#include "pack.h"
+#include "panel.h"
 #include "vec.h"
 
 namespace fastconv {

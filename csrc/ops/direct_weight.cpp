@@ -11,10 +11,6 @@
 namespace fastconv {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 constexpr int64_t kMostOutputs = 16384;  // of a group: each is a vector of sums
 constexpr int64_t kRun = 256;            // products summed in one lane before they are folded
 

@@ -10,10 +10,6 @@
 namespace fastconv {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 // Bytes of each array in the scratch.
 struct Sizes {
   size_t shared;  // tables

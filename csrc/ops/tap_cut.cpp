@@ -5,10 +5,6 @@
 namespace fastconv {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 // Short sums, added up: the error of a float sum grows with the length of its runs.
 void cut_depth(int64_t channels, int64_t taps, Cut* c) {
   constexpr int64_t kMost = 384;

@@ -6,10 +6,6 @@
 namespace fastconv {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 struct Cut {
   PixelCut pixels;
   int64_t k_part, k_parts;  // output channels of a task

@@ -1,13 +1,7 @@
 #include "weight_gradient.h"
 
 namespace fastconv {
-namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 PixelCut cut_pixels(const ConvProblem& p, int64_t most) {
   PixelCut c;

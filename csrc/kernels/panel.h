@@ -1,0 +1,115 @@
+// Panels of B for the register tile, packed from runs of the source.
+#pragma once
+
+#include "../kernels.h"
+#include "lanes.h"
+
+namespace fastconv {
+namespace {
+
+// A panel of B is two vectors wide on every instruction set.
+constexpr int kTileVectors = 2;
+template <class T>
+constexpr int kTileLanes = kTileVectors * kLanes<T>;
+
+// Each vector of the panel from at most N runs: a masked load for each, which leaves the other
+// lanes alone.
+template <class T, int N>
+void pack_runs(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth, const Segment* segments,
+               int count, T* panel) {
+  constexpr int L = kLanes<T>;
+  ptrdiff_t from[kTileVectors][N] = {};
+  LaneMask<T> lanes[kTileVectors][N] = {};
+  int runs[kTileVectors] = {};
+  for (int i = 0; i < count; ++i) {
+    const Segment& s = segments[i];
+    for (int v = 0; v < kTileVectors; ++v) {
+      const ptrdiff_t lo = s.dst - v * L, hi = lo + s.len;
+      if (lo >= L || hi <= 0) continue;
+      from[v][runs[v]] = s.src - lo;
+      lanes[v][runs[v]++] =
+          lanes_between<T>(static_cast<int>(lo > 0 ? lo : 0), static_cast<int>(hi < L ? hi : L));
+    }
+  }
+  ptrdiff_t at[kTileVectors][N];  // copies that the compiler can keep in registers
+  LaneMask<T> mask[kTileVectors][N];
+  FC_UNROLL for (int v = 0; v < kTileVectors; ++v) {
+    FC_UNROLL for (int i = 0; i < N; ++i) {
+      at[v][i] = from[v][i];
+      mask[v][i] = lanes[v][i];
+    }
+  }
+  for (ptrdiff_t k = 0; k < depth; ++k, panel += kTileLanes<T>) {
+    const T* s = src + k_off[k];
+    FC_UNROLL for (int v = 0; v < kTileVectors; ++v) {
+      Vec<T> x{};
+      FC_UNROLL for (int i = 0; i < N; ++i) x = load_lanes(s + at[v][i], mask[v][i], x);
+      store(panel + v * L, x);
+    }
+  }
+}
+
+// The most runs that any vector of the panel has lanes from.
+template <class T>
+int runs_of_vector(const Segment* segments, int count) {
+  int most = 0;
+  for (int v = 0; v < kTileVectors; ++v) {
+    int runs = 0;
+    for (int i = 0; i < count; ++i) {
+      const ptrdiff_t lo = segments[i].dst - v * kLanes<T>;
+      runs += lo < kLanes<T> && lo + segments[i].len > 0;
+    }
+    if (runs > most) most = runs;
+  }
+  return most;
+}
+
+template <class T>
+FC_INLINE void copy_run(const T* src, T* dst, ptrdiff_t len) {
+  constexpr int L = kLanes<T>;
+  ptrdiff_t i = 0;
+  for (; i + L <= len; i += L) store(dst + i, load(src + i));
+  if (i < len)
+    store_part(dst + i, load_part(src + i, static_cast<int>(len - i)), static_cast<int>(len - i));
+}
+
+template <class T>
+void pack_panel(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth, const Segment* segments,
+                int count, T* panel) {
+  constexpr int NR = kTileLanes<T>;
+  constexpr int L = kLanes<T>;
+  if (count == 1 && segments[0].len == NR) {
+    src += segments[0].src;
+    for (ptrdiff_t k = 0; k < depth; ++k, panel += NR) {
+      const T* s = src + k_off[k];
+      FC_UNROLL for (int v = 0; v < kTileVectors; ++v) store(panel + v * L, load(s + v * L));
+    }
+    return;
+  }
+  if constexpr (kVectorBytes >= 32) {  // has masked loads
+    switch (runs_of_vector<T>(segments, count)) {
+      case 1:
+        return pack_runs<T, 1>(src, k_off, depth, segments, count, panel);
+      case 2:
+        return pack_runs<T, 2>(src, k_off, depth, segments, count, panel);
+      case 3:
+        return pack_runs<T, 3>(src, k_off, depth, segments, count, panel);
+      case 4:
+        return pack_runs<T, 4>(src, k_off, depth, segments, count, panel);
+      default:
+        break;
+    }
+  }
+  ptrdiff_t filled = 0;
+  for (int i = 0; i < count; ++i) filled += segments[i].len;
+  for (ptrdiff_t k = 0; k < depth; ++k, panel += NR) {
+    const T* s = src + k_off[k];
+    for (int i = 0; i < count; ++i) {
+      copy_run(s + segments[i].src, panel + segments[i].dst, segments[i].len);
+    }
+    for (ptrdiff_t j = filled; j < NR; ++j) panel[j] = T(0);
+  }
+}
+
+}  // namespace
+}  // namespace fastconv
