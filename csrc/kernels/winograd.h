@@ -7,6 +7,7 @@
 #include "vec.h"
 #include "winograd_points.h"
 #include "winograd_product.h"
+#include "winograd_turn.h"
 
 namespace fastconv {
 namespace {
@@ -40,15 +41,19 @@ constexpr ptrdiff_t bounded(ptrdiff_t x, ptrdiff_t lo, ptrdiff_t hi) {
   return x < lo ? lo : x > hi ? hi : x;
 }
 
-// Windows of Tf::kFrom x Tf::kFrom pixels, kStep apart, to Tf::kTo x Tf::kTo points. Vector by
-// vector of pixels: transform along y, transpose, and at once transform along x the tiles now
-// complete.
-template <class T, class Tf, int kStep>
+// Windows of Tf::kFrom x Tf::kFrom pixels, kStep apart, to Tf::kTo x Tf::kTo points. Group by group
+// of pixels: transform along y, transpose, and at once transform along x the tiles now complete.
+// The gradient's tiles are filters (kWeights).
+template <class T, class P, class Tf, bool kWeights>
 void tiles_in(const WinogradIn<T>& g) {
-  constexpr int L = kLanes<T>, kFrom = Tf::kFrom, kTo = Tf::kTo;
-  alignas(64) T down[kTo][L][L];            // [point along y][channel][pixel]
-  alignas(64) T turned[kTo][kFrom + L][L];  // [point along y][pixel][channel]
-  alignas(64) const T zeros[L] = {};
+  constexpr int L = kLanes<T>, kFrom = Tf::kFrom, kTo = Tf::kTo, kStep = P::kOut;
+  // A group is whole vectors and whole steps. It completes as many tiles as it has steps, together
+  // with the kKept pixels before it.
+  constexpr int kGroup = L < kStep ? kStep : L;
+  constexpr int kBehind = (kFrom - 1) / kStep, kKept = kBehind * kStep;
+  alignas(64) T down[kTo][kGroup / L][L][L];           // [point along y][vector][channel][pixel]
+  alignas(64) T kept[kTo][kKept ? kKept : 1][L] = {};  // [point along y][pixel][channel]
+  alignas(64) const T zeros[kGroup] = {};
   const int channels = g.channels, tiles = g.tiles;
   const ptrdiff_t point = g.point, tile = g.tile;
   // Rows outside the image are a row of zeros that never advances.
@@ -60,66 +65,64 @@ void tiles_in(const WinogradIn<T>& g) {
     plane[i] = inside ? g.plane : 0;
     along[i] = inside ? 1 : 0;
   }
-  for (int c = channels; c < L; ++c) {
-    FC_UNROLL for (int i = 0; i < kTo; ++i) store(down[i][c], Vec<T>{});
+  for (int i = 0; i < kTo; ++i) {
+    for (int c = channels; c < L; ++c) {
+      FC_UNROLL for (int n = 0; n < kGroup / L; ++n) store(down[i][n][c], Vec<T>{});
+    }
   }
-  int kept = 0, done = 0;  // pixels left from the vector before, tiles finished
-  for (ptrdiff_t j = 0; done < tiles; j += L) {
-    const int lo = static_cast<int>(bounded(-g.x - j, 0, L));
-    const int hi = static_cast<int>(bounded(g.width - g.x - j, lo, L));
-    const auto along_y = [&](auto whole) {
-      const T* at[kFrom];
-      FC_UNROLL for (int i = 0; i < kFrom; ++i) at[i] = row[i] + j * along[i];
-      for (int c = 0; c < channels; ++c) {
-        Vec<T> d[kFrom], r[kTo];
-        FC_UNROLL for (int i = 0; i < kFrom; ++i) {
-          d[i] = whole ? load(at[i]) : load_between(at[i], lo, hi);
-          at[i] += plane[i];
+  ptrdiff_t j = 0;
+  for (int first = -kBehind; first < tiles; first += kGroup / kStep) {
+    FC_UNROLL for (int n = 0; n < kGroup / L; ++n, j += L) {
+      const int lo = static_cast<int>(bounded(-g.x - j, 0, L));
+      const int hi = static_cast<int>(bounded(g.width - g.x - j, lo, L));
+      const auto along_y = [&](auto whole) {
+        const T* at[kFrom];
+        FC_UNROLL for (int i = 0; i < kFrom; ++i) at[i] = row[i] + j * along[i];
+        for (int c = 0; c < channels; ++c) {
+          Vec<T> d[kFrom], r[kTo];
+          FC_UNROLL for (int i = 0; i < kFrom; ++i) {
+            d[i] = whole ? load(at[i]) : load_between(at[i], lo, hi);
+            pin(d[i]);
+            at[i] += plane[i];
+          }
+          Tf::run(d, r);
+          FC_UNROLL for (int i = 0; i < kTo; ++i) store(down[i][n][c], r[i]);
         }
-        Tf::run(d, r);
-        FC_UNROLL for (int i = 0; i < kTo; ++i) store(down[i][c], r[i]);
+      };
+      if (hi - lo == L) {
+        along_y(Whole<true>{});
+      } else {
+        along_y(Whole<false>{});
       }
-    };
-    if (hi - lo == L) {
-      along_y(Whole<true>{});
-    } else {
-      along_y(Whole<false>{});
     }
-    const int have = kept + L;
-    const int complete = have < kFrom ? 0 : (have - kFrom) / kStep + 1;
-    const int ready = complete < tiles - done ? complete : tiles - done;
     for (int i = 0; i < kTo; ++i) {
-      Vec<T> v[L];
-      FC_UNROLL for (int c = 0; c < L; ++c) v[c] = load(down[i][c]);
-      transpose_square<T>(v);
-      FC_UNROLL for (int c = 0; c < L; ++c) store(turned[i][kept + c], v[c]);
-      T* to = g.dst + i * kTo * point + done * tile;
-      for (int t = 0; t < ready; ++t, to += tile) {
-        Vec<T> d[kFrom], r[kTo];
-        FC_UNROLL for (int q = 0; q < kFrom; ++q) d[q] = load(turned[i][t * kStep + q]);
-        Tf::run(d, r);
-        FC_UNROLL for (int q = 0; q < kTo; ++q) store(to + q * point, r[q]);
+      Vec<T> v[kKept + kGroup];
+      FC_UNROLL for (int p = 0; p < kKept; ++p) v[p] = load(kept[i][p]);
+      FC_UNROLL for (int n = 0; n < kGroup / L; ++n) {
+        FC_UNROLL for (int c = 0; c < L; ++c) v[kKept + n * L + c] = load(down[i][n][c]);
+        transpose_square<T>(v + kKept + n * L);
       }
-      for (int p = ready * kStep; p < have; ++p) {
-        if (p - ready * kStep < kFrom) store(turned[i][p - ready * kStep], load(turned[i][p]));
+      FC_UNROLL for (int p = 0; p < kKept; ++p) store(kept[i][p], v[kGroup + p]);
+      T* to = g.dst + i * kTo * point + first * tile;
+      FC_UNROLL for (int t = 0; t < kGroup / kStep; ++t, to += tile) {
+        Vec<T> r[kTo];
+        Tf::run(v + t * kStep, r);
+        if (first + t < 0 || first + t >= tiles) continue;
+        FC_UNROLL for (int q = 0; q < kTo; ++q) {
+          store(to + q * point,
+                kWeights ? i == 0 ? weighted<P>(r[q], 0, q) : weighted<P>(r[q], 1, q) : r[q]);
+        }
       }
     }
-    kept = have - ready * kStep;
-    done += ready;
   }
 }
 
-// Zero times x is zero for every finite x and NaN for the others: one multiply-add notes what is
-// not finite.
-template <class V>
-FC_INLINE V note(V noted, V v) {
-  return noted + v * Element<V>(0);
-}
-
+// A sum is finite only if all its terms are. (One of huge terms may not be: then a result is
+// computed once more than needed.)
 template <class T>
-FC_INLINE bool all_finite(Vec<T> noted, int lanes) {
+FC_INLINE bool all_finite(Vec<T> sum, int lanes) {
   bool fine = true;
-  for (int l = 0; l < lanes; ++l) fine &= noted[l] == T(0);
+  for (int l = 0; l < lanes; ++l) fine &= sum[l] * 0 == T(0);
   return fine;
 }
 
@@ -129,7 +132,7 @@ bool tiles_out(const WinogradOut<T>& g) {
   constexpr int L = kLanes<T>, kFrom = Tf::kFrom, kTo = Tf::kTo;
   alignas(64) T rows[kTo][kRun][L];  // [row][pixel][channel]
   const Vec<T> bias = g.bias ? load_part(g.bias, g.channels) : Vec<T>{};
-  Vec<T> noted{};
+  Vec<T> sum{};
   const T* from = g.src;
   for (int t = 0; t < g.tiles; ++t, from += g.tile) {
     Vec<T> half[kTo][kFrom];
@@ -144,7 +147,7 @@ bool tiles_out(const WinogradOut<T>& g) {
       Tf::run(half[i], y);
       FC_UNROLL for (int q = 0; q < kTo; ++q) {
         y[q] += bias;
-        noted = note(noted, y[q]);
+        sum += y[q];
         store(rows[i][t * kTo + q], y[q]);
       }
     }
@@ -175,59 +178,7 @@ bool tiles_out(const WinogradOut<T>& g) {
       }
     }
   }
-  return all_finite<T>(noted, g.channels);
-}
-
-// Filters are transformed in S, which may be wider than T, and rounded once. H vectors of S hold
-// the lanes of one of T.
-template <class T, class S>
-struct Widened {
-  static constexpr int kParts = kLanes<T> / kLanes<S>;
-  typedef T Part
-      __attribute__((vector_size(kVectorBytes / kParts), aligned(alignof(T)), may_alias));
-  static FC_INLINE Vec<S> load(const T* p) {
-    return __builtin_convertvector(*reinterpret_cast<const Part*>(p), Vec<S>);
-  }
-  static FC_INLINE void store(T* p, Vec<S> v) {
-    *reinterpret_cast<Part*>(p) = __builtin_convertvector(v, Part);
-  }
-};
-
-// taps[9][lanes] to u[points][lanes].
-template <class T, class S, class Tf>
-FC_INLINE void filter_points(const T* taps, ptrdiff_t tap, T* u, ptrdiff_t point) {
-  using Wide = Widened<T, S>;
-  constexpr int kTo = Tf::kTo;
-  for (int part = 0; part < Wide::kParts; ++part, taps += kLanes<S>, u += kLanes<S>) {
-    Vec<S> half[kTo][3];
-    FC_UNROLL for (int s = 0; s < 3; ++s) {
-      Vec<S> g[3], r[kTo];
-      FC_UNROLL for (int i = 0; i < 3; ++i) g[i] = Wide::load(taps + (3 * i + s) * tap);
-      Tf::run(g, r);
-      FC_UNROLL for (int i = 0; i < kTo; ++i) half[i][s] = r[i];
-    }
-    FC_UNROLL for (int i = 0; i < kTo; ++i) {
-      Vec<S> r[kTo];
-      Tf::run(half[i], r);
-      FC_UNROLL for (int q = 0; q < kTo; ++q) Wide::store(u + (i * kTo + q) * point, r[q]);
-    }
-  }
-}
-
-// L rows of `cols` <= L elements, `pitch` apart, to cols vectors. Missing rows are zero.
-template <class T>
-FC_INLINE void turn(const T* from, ptrdiff_t pitch, int rows, int cols, T* to) {
-  constexpr int L = kLanes<T>;
-  Vec<T> v[L];
-  if (rows == L && cols == L) {
-    FC_UNROLL for (int l = 0; l < L; ++l) v[l] = load(from + l * pitch);
-  } else {
-    FC_UNROLL for (int l = 0; l < L; ++l) {
-      v[l] = l < rows ? load_part(from + l * pitch, cols) : Vec<T>{};
-    }
-  }
-  transpose_square<T>(v);
-  FC_UNROLL for (int l = 0; l < L; ++l) store(to + l * L, v[l]);
+  return all_finite<T>(sum, g.channels);
 }
 
 template <class T>
@@ -236,29 +187,39 @@ FC_INLINE void fetch(const T* p, int count) {
   for (int i = 0; i < count * static_cast<int>(sizeof(T)); i += 64) __builtin_prefetch(at + i);
 }
 
-template <class T, class S, class Tf>
+// Filters come from memory: those wanted some hundred cycles from now are fetched meanwhile.
+template <class T, class P>
 void filters_in(const WinogradFilter<T>& g) {
-  constexpr int L = kLanes<T>;
-  alignas(64) T taps[(9 * L + L) * L];  // [filter][tap][lane], room for the last vectors
-  const bool along = g.depth == 9;      // filters along the depth follow each other
-  for (ptrdiff_t k = 0; k < g.count; k += L) {
-    const int filters = static_cast<int>(g.count - k < L ? g.count - k : L);
-    const int cols = along ? 9 * filters : 9;
-    for (int f = 0; f < (along ? 1 : filters); ++f) {
-      const T* from = g.w + (k + f) * g.depth;
-      // Filters come from memory: fetch those wanted some hundred cycles from now.
-      if (along) {
-        for (int l = 0; l < g.lanes; ++l) fetch(from + l * g.lane + 9 * L, 9 * L);
-      } else {
-        fetch(from + 8 * g.depth, 9 * L);
-      }
-      for (int j = 0; j < cols; j += L) {
-        turn(from + j, g.lane, g.lanes, cols - j < L ? cols - j : L, taps + (f * 9 + j) * L);
+  using Tf = typename P::Filter;
+  constexpr int L = kLanes<T>, kTo = Tf::kTo;
+  const bool along = g.depth == 9;  // filters along the depth follow each other
+  for (ptrdiff_t k = 0; k < g.count; ++k) {
+    if (along) {
+      const ptrdiff_t l = k % L;
+      if (l < g.lanes) fetch(g.w + l * g.lane + (k - l + L) * 9, 9 * L);
+    } else {
+      fetch(g.w + (k + 8) * g.depth, 9 * L);
+    }
+    Vec<T> taps[9], half[kTo][3];
+    load_nine(g.w + k * g.depth, g.lane, g.lanes, taps);
+    if (g.rotate) {
+      FC_UNROLL for (int i = 0; i < 4; ++i) {
+        const Vec<T> other = taps[8 - i];
+        taps[8 - i] = taps[i];
+        taps[i] = other;
       }
     }
-    for (int f = 0; f < filters; ++f) {
-      const T* first = taps + (f * 9 + (g.rotate ? 8 : 0)) * L;
-      filter_points<T, S, Tf>(first, g.rotate ? -L : L, g.u + (k + f) * g.row, g.point);
+    FC_UNROLL for (int s = 0; s < 3; ++s) {
+      Vec<T> d[3], r[kTo];
+      FC_UNROLL for (int i = 0; i < 3; ++i) d[i] = taps[3 * i + s];
+      Tf::run(d, r);
+      FC_UNROLL for (int i = 0; i < kTo; ++i) half[i][s] = r[i];
+    }
+    T* to = g.u + k * g.row;
+    FC_UNROLL for (int i = 0; i < kTo; ++i) {
+      Vec<T> r[kTo];
+      Tf::run(half[i], r);
+      FC_UNROLL for (int q = 0; q < kTo; ++q, to += g.point) store(to, weighted<P>(r[q], i, q));
     }
   }
 }
@@ -267,7 +228,7 @@ template <class T, class Tf>
 bool filters_out(const WinogradFilterGrad<T>& g) {
   constexpr int L = kLanes<T>, kFrom = Tf::kFrom;
   alignas(64) T taps[9 * L][L];  // [filter and tap][lane]
-  Vec<T> noted{};
+  Vec<T> sum{};
   for (ptrdiff_t k = 0; k < g.count; k += L) {
     const int filters = static_cast<int>(g.count - k < L ? g.count - k : L);
     for (int f = 0; f < filters; ++f) {
@@ -283,7 +244,7 @@ bool filters_out(const WinogradFilterGrad<T>& g) {
         Vec<T> y[3];
         Tf::run(half[i], y);
         FC_UNROLL for (int q = 0; q < 3; ++q) {
-          noted = note(noted, y[q]);
+          sum += y[q];
           store(taps[9 * f + 3 * i + q], y[q]);
         }
       }
@@ -299,20 +260,19 @@ bool filters_out(const WinogradFilterGrad<T>& g) {
       }
     }
   }
-  return all_finite<T>(noted, g.lanes);
+  return all_finite<T>(sum, g.lanes);
 }
 
-template <class T, class S, class P>
+template <class T, class P>
 constexpr WinogradTile<T> winograd_tile() {
   return {P::kOut,
-          tiles_in<T, typename P::Input, P::kOut>,
+          tiles_in<T, P, typename P::Input, false>,
           tiles_out<T, typename P::Output>,
-          filters_in<T, S, typename P::Filter>,
-          tiles_in<T, typename P::Grad, P::kOut>,
+          filters_in<T, P>,
+          tiles_in<T, P, typename P::Grad, true>,
           filters_out<T, typename P::FilterGrad>};
 }
 
-// The filters of F(2) are exact enough in T.
 template <class T>
 constexpr WinogradKernels<T> winograd_table() {
   return {kLanes<T>,
@@ -320,8 +280,8 @@ constexpr WinogradKernels<T> winograd_table() {
           kProductLanes<T>,
           kRun,
           winograd_product<T>,
-          winograd_tile<T, T, Points2>(),
-          winograd_tile<T, double, Points4>()};
+          winograd_tile<T, Points2>(),
+          winograd_tile<T, Points4>()};
 }
 
 }  // namespace
