@@ -32,6 +32,7 @@ n2c12h20w21 k18r3s3 p1 g3
 n3c16w500 k24s5 p2
 n1c8d6h12w13 k16t3r3s3 p1
 n33c40h6w5 k300r6s5
+n24c48h4w5 k32r3s3 p1 s2
 """.strip().splitlines()
 
 

@@ -189,8 +189,11 @@ double forward_cost(const ConvProblem& p, size_t item, bool packed) {
   const double dense = std::ceil(rows * q / lanes);
   // Every row of the strip is a call.
   const double strip_rows = static_cast<double>(p.in[0] * p.in[1] * p.stride[2]);
-  const double strip = static_cast<double>(p.cg()) *
-                       (static_cast<double>(p.in_plane()) / lanes * 2 + strip_rows * 40);
+  const bool as_it_lies = packed && p.taps() == 1 && p.unit_stride() && !p.padded();
+  const double strip = as_it_lies
+                           ? 0
+                           : static_cast<double>(p.cg()) *
+                                 (static_cast<double>(p.in_plane()) / lanes * 2 + strip_rows * 40);
   // A panel of narrow rows is packed piece by piece.
   const double pieces = 2 * lanes / q + 1;
   const double pack = p.taps() == 1 && p.unit_stride() ? 1.6 : std::max(1.6, 0.8 * pieces);

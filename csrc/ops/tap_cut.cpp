@@ -92,7 +92,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
     c.block[1] = p;
     // Small images share their panels where one image would leave many lanes idle.
     const int64_t filled = ceil_div(plane, lanes) * lanes;
-    if (t.packed && t.phases() == 1 && c.block[0] == z && filled * 16 > plane * 17) {
+    if (t.packed && c.block[0] == z && filled * 16 > plane * 17) {
       const int64_t wanted = threads > 1 ? ceil_div(images * t.groups, 3 * threads) : images;
       const int64_t most = std::max<int64_t>(1, most_pixels / plane);
       c.images = std::max<int64_t>(1, std::min({most, wanted, images}));

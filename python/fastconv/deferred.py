@@ -76,10 +76,10 @@ class Job:
 class Side:
     """Tensors of (N, C, ...) that are still to be put side by side along the channels."""
 
-    __slots__ = ("shape", "tensors")
+    __slots__ = ("kind", "shape", "tensors")
 
-    def __init__(self, tensors: Sequence[TensorBase], shape: tuple[int, ...]) -> None:
-        self.tensors, self.shape = tensors, shape
+    def __init__(self, tensors: Sequence[TensorBase], shape: tuple[int, ...], kind: DType) -> None:
+        self.tensors, self.shape, self.kind = tensors, shape, kind
 
     def sources(self) -> Sequence[TensorBase]:
         """What the job reads."""
@@ -87,7 +87,7 @@ class Side:
 
     def dtype(self) -> DType:
         """Of the output."""
-        return self.tensors[0].dtype  # type: ignore[attr-defined, no-any-return]
+        return self.kind
 
     def arrays(self) -> list[Array]:
         """The parts, those that are such themselves taken apart."""
@@ -248,11 +248,10 @@ class Deferred(Tensor):
     def _beside(self, tensors: Sequence[Any], shape: tuple[int, ...]) -> TensorBase | None:
         if calls.depth == 0 or self._job is None or type(self._job) is _Copy:
             return None
-        if any(
-            not isinstance(t, Tensor) or needs_grad(t) or t.dtype != self.dtype for t in tensors
-        ):
+        kind = self.dtype
+        if any(not isinstance(t, Tensor) or needs_grad(t) or t.dtype != kind for t in tensors):
             return None
-        return Deferred(Side(tuple(tensors), shape))
+        return Deferred(Side(tuple(tensors), shape, kind))
 
     def _become(self, result: TensorBase) -> bool:
         if self._job is None:
