@@ -69,6 +69,9 @@ def test_small_integers_do_not_wrap_round(types: tuple[Any, Any]) -> None:
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.int64), (3, 3), (2, 3))
     np.testing.assert_array_equal(y, np.einsum("nchwrs,kcrs->nkhw", windows, w.astype(np.int64)))
     assert F.conv2d(x, w, out_dtype=np.float64).dtype == np.float64
+    taped = F.conv2d(fastconv.tensor(x), fastconv.tensor(w))
+    assert taped.dtype == np.int32
+    np.testing.assert_array_equal(taped.numpy(), y)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64"])

@@ -92,7 +92,7 @@ ROWS = [
     Row("bmm", lambda x, y: np.einsum("bij,bjk->bik", x, y), [call(a(2, 3, 4), a(2, 4, 2))],
         bad=[bad(ValueError, "3 axes", a(3, 4), a(4, 2))]),
     Row("dot", lambda x, y: (x * y).sum(), [call(a(4), a(4))],
-        bad=[bad(ValueError, "1 axes", a(3, 4), a(4))]),
+        bad=[bad(ValueError, "1 axes", a(3, 4), a(4)), bad(ValueError, "one length", a(3), a(4))]),
     Row("outer", lambda x, y: x[:, None] * y, [call(a(3), a(4))],
         bad=[bad(ValueError, "1 axes", a(3, 4), a(4))]),
     Row("addmm", lambda x, y, z, beta=1, alpha=1: beta * x + alpha * (y @ z),

@@ -138,6 +138,7 @@ def _gaussian(x: Any, t: Any, var: Any, full: bool = False, eps: float = 1e-6) -
 
 
 X, Y = a(3, 4), a(3, 4)
+APART = [bad(ValueError, "input (3, 4) and target (3, 5)", X, a(3, 5))]
 SCORES = a(4, 5, 3)
 
 
@@ -185,12 +186,14 @@ ROWS = [
             bad(TypeError, "input must be", [1.0], np.array([0, 1])),
         ],
     ),
-    _loss("mse_loss", lambda x, y: (x - y) ** 2, call(X, Y), call(a(4), a(4))),
-    _loss("l1_loss", lambda x, y: abs(x - y), call(X, Y)),
+    _loss("mse_loss", lambda x, y: (x - y) ** 2, call(X, Y), call(a(4), a(4)), bad=APART),
+    _loss("l1_loss", lambda x, y: abs(x - y), call(X, Y), bad=APART),
     _loss("smooth_l1_loss", lambda x, y, beta=1.0: _bent(x - y, beta) / beta, call(X, Y),
-          call(X, Y, beta=0.7), bad=[bad(ValueError, "beta must not be negative", X, Y, beta=-1)]),
+          call(X, Y, beta=0.7),
+          bad=[*APART, bad(ValueError, "beta must not be negative", X, Y, beta=-1)]),
     _loss("huber_loss", lambda x, y, delta=1.0: _bent(x - y, delta), call(X, Y),
-          call(X, Y, delta=0.7), bad=[bad(ValueError, "delta must be positive", X, Y, delta=0)]),
+          call(X, Y, delta=0.7),
+          bad=[*APART, bad(ValueError, "delta must be positive", X, Y, delta=0)]),
     _loss("binary_cross_entropy", _bce, call(unit(3, 4), unit(3, 4)),
           call(unit(3, 4), unit(3, 4), still(positive(3, 4))),
           bad=[bad(ValueError, "between 0 and 1", np.full(3, -1.0), unit(3)),

@@ -142,6 +142,7 @@ ROWS = [
     Row("rms_norm", _rms_norm,
         [call(a(3, 4, 5), (5,), a(5)), call(X, (3, 5)), call(X, (5,), None, 0.1)],
         bad=[bad(ValueError, "normalized_shape", X, (3,)),
+             bad(ValueError, "weight must have shape (5,)", X, (5,), a(4)),
              bad(TypeError, "input must be", [1.0], (1,))]),
     Row(
         "local_response_norm", _response,

@@ -95,6 +95,16 @@ def array_first(name: str, input: Any, argument: str = "input") -> Any:
     return input
 
 
+def fit_together(name: str, **operands: Any) -> Shape:
+    """The shape that arrays broadcast to, or ValueError naming them."""
+    shapes = {argument: np.shape(raw(value)) for argument, value in operands.items()}
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        came = " and ".join(f"{argument} {shape}" for argument, shape in shapes.items())
+        raise ValueError(f"{name}: shapes do not fit together: {came}") from None
+
+
 def is_float(array: Any) -> bool:
     """Whether the array's type can carry a gradient (ml_dtypes' bfloat16 has kind 'V')."""
     return bool(array.dtype.kind == "f" or is_half(array.dtype))

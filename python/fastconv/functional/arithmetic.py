@@ -389,6 +389,10 @@ def bmm(input: Operand, mat2: Operand) -> Result:
 def dot(input: Operand, other: Operand) -> Result:
     """Inner product of two vectors."""
     _exact_rank("dot", 1, input, other)
+    if raw(input).shape != raw(other).shape:
+        raise ValueError(
+            f"dot: expected vectors of one length, got {raw(input).shape} and {raw(other).shape}"
+        )
     return matmul(input, other)
 
 

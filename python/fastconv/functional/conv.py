@@ -145,6 +145,9 @@ def _taped(
         )
         y = _taped(rank, xw, ww, bw, *geometry, activation, rw, algorithm, None)
         return cast(y, x.dtype)
+    if x.dtype in (np.int8, np.uint8):
+        how = (*geometry, activation)
+        return wrap(_narrow(rank, x, w, raw(bias), how, raw(residual), algorithm, out, None))
     need = (needs_grad(input), needs_grad(weight), needs_grad(bias))
     need_residual = needs_grad(residual)
     recorded = need_residual or any(need)

@@ -95,8 +95,22 @@ def gather(input: Operand, dim: int, index: Operand) -> Result:
     axis = axis_of(dim, x.ndim, "gather")
     if x.ndim == 0:  # a single number counts as one axis
         return getitem(getitem(input, None), i)
+    if i.dtype.kind not in "iu":
+        raise TypeError(f"gather: index must be integers, got {i.dtype}")
     if i.size == 0:
         return getitem(input, (np.zeros(i.shape, np.int64),) * x.ndim)
+    if i.ndim != x.ndim or any(
+        n > m for a, (n, m) in enumerate(zip(i.shape, x.shape, strict=True)) if a != axis
+    ):
+        raise ValueError(
+            f"gather: index must have the axes of input {x.shape}, none longer but dim {dim}, "
+            f"got shape {i.shape}"
+        )
+    if i.min() < 0 or i.max() >= x.shape[axis]:
+        raise IndexError(
+            f"gather: index {i.min() if i.min() < 0 else i.max()} is out of bounds for "
+            f"extent {x.shape[axis]}"
+        )
     # Along the other axes `index` may be shorter than `input`.
     cut = tuple(slice(None) if a == axis else slice(n) for a, n in enumerate(i.shape))
     y = np.take_along_axis(x[cut], i, axis)

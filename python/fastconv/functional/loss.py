@@ -10,7 +10,7 @@ from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record
 from ._pairs import pair_loss
-from ._tools import compiled
+from ._tools import compiled, fit_together
 from .activation import logsigmoid
 from .arithmetic import add, mul, rsub, sub
 from .elementwise import abs as absolute
@@ -313,6 +313,7 @@ def mse_loss(
     fused = pair_loss("mse_loss", input, target, reduction)
     if fused is not None:
         return fused
+    fit_together("mse_loss", input=input, target=target)
     return _reduced("mse_loss", square(sub(input, target)), reduction)
 
 
@@ -328,6 +329,7 @@ def l1_loss(
     fused = pair_loss("l1_loss", input, target, reduction)
     if fused is not None:
         return fused
+    fit_together("l1_loss", input=input, target=target)
     return _reduced("l1_loss", absolute(sub(input, target)), reduction)
 
 
@@ -358,6 +360,7 @@ def smooth_l1_loss(
     fused = pair_loss("smooth_l1_loss", input, target, reduction, beta)
     if fused is not None:
         return fused
+    fit_together("smooth_l1_loss", input=input, target=target)
     loss = _bent("SmoothL1", sub(input, target), beta, 1 / beta)
     return _reduced("smooth_l1_loss", loss, reduction)
 
@@ -377,6 +380,7 @@ def huber_loss(
         fused = pair_loss("huber_loss", input, target, reduction, delta)
         if fused is not None:
             return fused
+    fit_together("huber_loss", input=input, target=target)
     loss = _bent("Huber", sub(input, target), delta, 1.0)
     return _reduced("huber_loss", loss if weight is None else mul(loss, weight), reduction)
 
@@ -488,7 +492,7 @@ def cosine_similarity(x1: Operand, x2: Operand, dim: int = 1, eps: float = 1e-8)
     from .reduction import norm
     from .shape import broadcast_to
 
-    shape = np.broadcast_shapes(raw(x1).shape, raw(x2).shape)
+    shape = fit_together("cosine_similarity", x1=x1, x2=x2)
     x1, x2 = broadcast_to(x1, shape), broadcast_to(x2, shape)
     lengths = mul(clamp(norm(x1, 2, dim), min=eps), clamp(norm(x2, 2, dim), min=eps))
     return div(sum(mul(x1, x2), dim), lengths)

@@ -483,6 +483,8 @@ def rms_norm(
 
     x = raw(input)
     shape = _trailing("rms_norm", x, normalized_shape)
+    if weight is not None and raw(weight).shape != shape:
+        raise ValueError(f"rms_norm: weight must have shape {shape}, got {raw(weight).shape}")
     small = float(np.finfo(x.dtype).eps) if eps is None else eps
     power = mean(square(input), tuple(range(-len(shape), 0)), True)
     y = mul(input, rsqrt(add(power, small)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import raw
+from ._tools import fit_together
 from .activation import logsigmoid, relu
 from .arithmetic import add, div, minimum, mul, pow, rsub, sub, where
 from .elementwise import exp, log, log1p, masked_fill, neg, sqrt, square
@@ -43,6 +44,7 @@ def pairwise_distance(
     x1: Operand, x2: Operand, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Result:
     """The `p`-norm of ``x1 - x2 + eps`` along the last axis."""
+    fit_together("pairwise_distance", x1=x1, x2=x2)
     return norm(add(sub(x1, x2), eps), p, -1, keepdim)
 
 
@@ -70,6 +72,7 @@ def margin_ranking_loss(
             "margin_ranking_loss: input1, input2 and target must have one number of axes, "
             f"got {ranks[0]}, {ranks[1]} and {ranks[2]}"
         )
+    fit_together("margin_ranking_loss", input1=input1, input2=input2, target=target)
     short = add(mul(neg(target), sub(input1, input2)), margin)
     return _reduced("margin_ranking_loss", relu(short), reduction)
 
@@ -84,6 +87,7 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Result:
     """`input` where the target is 1, ``max(0, margin - input)`` where it is -1."""
+    fit_together("hinge_embedding_loss", input=input, target=target)
     t = raw(target)
     near = where(t != -1, input, 0.0)
     far = where(t != 1, relu(rsub(input, margin)), 0.0)
@@ -193,6 +197,7 @@ def _triplet(
 ) -> Result:
     if margin <= 0:
         raise ValueError(f"{name}: margin must be greater than 0, got {margin}")
+    fit_together(name, anchor=anchor, positive=positive, negative=negative)
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = minimum(far, distance(positive, negative))
@@ -350,6 +355,7 @@ def poisson_nll_loss(
     full : bool
         Add Stirling's approximation of ``log(target!)`` where the target is above 1.
     """
+    fit_together("poisson_nll_loss", input=input, target=target)
     if log_input:
         loss = sub(exp(input), mul(target, input))
     else:
@@ -400,6 +406,7 @@ def gaussian_nll_loss(
     """
     if eps <= 0:
         raise ValueError(f"gaussian_nll_loss: eps must be positive, got {eps}")
+    fit_together("gaussian_nll_loss", input=input, target=target)
     spread = _variance(raw(input).shape, var, raw(input), eps)
     loss = mul(add(log(spread), div(pow(sub(input, target), 2), spread)), 0.5)
     if full:

@@ -292,9 +292,7 @@ class _Transposed(_Convolution):
                 strict=True,
             )
         ]
-        most = [
-            m + max(s, d) - 1 for m, s, d in zip(least, self.stride, self.dilation, strict=True)
-        ]
+        most = [m + s - 1 for m, s in zip(least, self.stride, strict=True)]
         if len(wanted) != self.rank or any(
             not a <= w <= b for a, w, b in zip(least, wanted, most, strict=True)
         ):
