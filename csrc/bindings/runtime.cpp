@@ -1,5 +1,6 @@
 // Threads, memory and what was built.
 #include "../isa.h"
+#include "../ops/accuracy.h"
 #include "../ops/memory.h"
 #include "../ops/parallel.h"
 #include "../ops/peak.h"
@@ -49,6 +50,26 @@ PyObject* get_workspace_limit(PyObject*, PyObject* const*, Py_ssize_t nargs) {
   return guarded([&] {
     expect_args(nargs, 0);
     return Ref(PyLong_FromSize_t(workspace_limit())).release();
+  });
+}
+
+PyObject* get_accuracy(PyObject*, PyObject* const*, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 0);
+    return Ref(PyUnicode_FromString(high_accuracy() ? "high" : "default")).release();
+  });
+}
+
+PyObject* set_accuracy(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 1);
+    const std::string level = parse_text("set_accuracy", "level", args[0]);
+    if (level != "default" && level != "high") {
+      throw std::invalid_argument("set_accuracy: level must be 'default' or 'high', but got '" +
+                                  level + "'");
+    }
+    set_high_accuracy(level == "high");
+    return Ref::borrow(Py_None).release();
   });
 }
 
@@ -117,6 +138,8 @@ PyMethodDef kMethods[] = {
     FASTCONV_METHOD_AS("set_num_threads", py_set_num_threads),
     FASTCONV_METHOD(get_workspace_limit),
     FASTCONV_METHOD_AS("set_workspace_limit", py_set_workspace_limit),
+    FASTCONV_METHOD(get_accuracy),
+    FASTCONV_METHOD(set_accuracy),
     FASTCONV_METHOD_AS("set_cache_limit", py_set_cache_limit),
     FASTCONV_METHOD_AS("empty_cache", py_empty_cache),
     FASTCONV_METHOD_AS("memory_stats", py_memory_stats),

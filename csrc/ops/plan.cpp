@@ -1,5 +1,6 @@
 #include "plan.h"
 
+#include "accuracy.h"
 #include "conv.h"
 #include "parallel.h"
 
@@ -20,13 +21,14 @@ Plan::Plan(const ConvArgs& args, std::string algorithm, Activation activation, s
 std::shared_ptr<const PlanEntry> Plan::entry(const Shape& input) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    if ((*it)->input == input) {
+    if ((*it)->input == input && (*it)->high_accuracy == high_accuracy()) {
       entries_.splice(entries_.begin(), entries_, it);
       return entries_.front();
     }
   }
   auto e = std::make_shared<PlanEntry>();
   e->input = input;
+  e->high_accuracy = high_accuracy();
   ConvArgs args = args_;
   args.input = input;
   e->problem = make_conv_problem(args);

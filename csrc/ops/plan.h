@@ -17,6 +17,7 @@ namespace fastconv {
 // What a plan knows of one input shape.
 struct PlanEntry {
   Shape input;
+  bool high_accuracy;  // as it was set
   ConvProblem problem;
   const Algorithm* algorithm;
   const void* prepared;  // owned by the plan; null where the algorithm has no such form

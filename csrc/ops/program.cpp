@@ -4,6 +4,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "accuracy.h"
 #include "memory.h"
 #include "parallel.h"
 #include "pointwise.h"
@@ -49,13 +50,15 @@ void Program::add(Step step, const Shape& output) {
 
 void Program::convolve(Plan& plan) {
   const std::shared_ptr<const PlanEntry> entry = plan.entry(shape_);
-  const Plan* p = &plan;
+  Plan* p = &plan;
   Step step;
   step.takes_residual = true;
   of_item(item_, [&](auto zero) {
     using T = decltype(zero);
     step.run = [p, entry](const void* x, const void* residual, void* y) {
-      p->run(*entry, static_cast<const T*>(x), static_cast<const T*>(residual), static_cast<T*>(y));
+      const bool holds = entry->high_accuracy == high_accuracy();
+      p->run(*(holds ? entry : p->entry(entry->input)), static_cast<const T*>(x),
+             static_cast<const T*>(residual), static_cast<T*>(y));
     };
   });
   add(std::move(step), entry->problem.output_shape());

@@ -2,6 +2,7 @@
 // that are not finite.
 #include <cmath>
 
+#include "accuracy.h"
 #include "memory.h"
 #include "rows.h"
 #include "winograd.h"
@@ -84,7 +85,7 @@ size_t workspace(const ConvProblem& p, size_t item, int threads, bool prepared) 
 template <int M, Direction D>
 double cost(const ConvProblem& p, size_t item, bool prepared) {
   // In double precision the transforms of F(4) cost more accuracy than they save time.
-  if (M == 4 && item == 8) return 1e18;
+  if (M == 4 && (item == 8 || high_accuracy())) return 1e18;
   const Correlation<float> g = lower<float>(p, D);
   const auto& k = kernels().winograd->f32;
   const double lanes = kernels().vector_bytes / static_cast<double>(item);

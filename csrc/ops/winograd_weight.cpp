@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "accuracy.h"
 #include "memory.h"
 #include "parallel.h"
 #include "rows.h"
@@ -210,7 +211,7 @@ size_t workspace(const ConvProblem& p, size_t item, int threads, bool) {
 
 template <int M>
 double cost(const ConvProblem& p, size_t item, bool) {
-  if (M == 4 && item == 8) return 1e18;
+  if (M == 4 && (item == 8 || high_accuracy())) return 1e18;
   const double lanes = kernels().vector_bytes / static_cast<double>(item);
   const double points = (M + 2) * (M + 2);
   const Tiles t(M, p.n, p.out[1], p.out[2]);

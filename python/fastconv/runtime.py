@@ -12,9 +12,11 @@ from fastconv import _core
 __all__ = [
     "build_info",
     "empty_cache",
+    "get_accuracy",
     "get_num_threads",
     "get_workspace_limit",
     "memory_stats",
+    "set_accuracy",
     "set_cache_limit",
     "set_num_threads",
     "set_workspace_limit",
@@ -66,6 +68,32 @@ def set_workspace_limit(nbytes: int) -> None:
 def get_workspace_limit() -> int:
     """Return the bound on the scratch memory of one call, in bytes."""
     return _core.get_workspace_limit()
+
+
+def set_accuracy(level: Literal["default", "high"]) -> None:
+    """Say which algorithms ``algorithm="auto"`` may choose, in the whole process.
+
+    Parameters
+    ----------
+    level : {"default", "high"}
+        ``"default"`` admits Winograd's F(4x4, 3x3) in float32, which errs several times more than
+        plain sums: about 1e-6 of the largest output. ``"high"`` keeps to algorithms that err no
+        more than plain sums do. It holds for the gradients and for plans too, from the next call
+        on. An algorithm asked for by name is not affected.
+
+    Raises
+    ------
+    TypeError
+        If `level` is not a string.
+    ValueError
+        If `level` is neither of the two.
+    """
+    _core.set_accuracy(level)
+
+
+def get_accuracy() -> Literal["default", "high"]:
+    """Return what :func:`set_accuracy` was last given, at first ``"default"``."""
+    return _core.get_accuracy()
 
 
 def memory_stats() -> dict[str, int]:
