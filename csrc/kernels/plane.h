@@ -74,6 +74,7 @@ template <class T>
 struct PlaneMasks {
   LaneMask<T> at[kPlaneCols * kPackedLines];
   ptrdiff_t pitch;
+  LaneMask<T> whole[kPlaneCols];  // of packed lines whose rows are all within the plane
 };
 
 // Lanes [lo, hi) as bits, whatever lo and hi are.
@@ -122,6 +123,7 @@ void packed_masks(const Work& g, int rows_packed, PlaneMasks<T>* masks) {
     for (ptrdiff_t p = 0; p < rows_packed; ++p) {
       cols |= bits_between(g.taps.left - s, width + g.taps.left - s, width) << (p * width);
     }
+    masks->whole[s] = mask_of_bits<T>(cols);
     for (ptrdiff_t i = 0; i < masks->pitch; ++i) {
       const ptrdiff_t first = (g.taps.top - i) * width;
       const unsigned rows = bits_between(first, first + g.in_rows * width, L);
@@ -134,7 +136,7 @@ void packed_masks(const Work& g, int rows_packed, PlaneMasks<T>* masks) {
 // Step is the step of the input.
 template <class T, int KO, int R, int V, int K, int P, int Step>
 struct PlaneTile {
-  static constexpr int L = kLanes<T>;
+  static constexpr int L = kLanes<T>, kResults = KO;
   // Input lines that the tile reads; line i serves the output lines (i - k) / kDown.
   static constexpr int kDown = P > 1 ? P : Step;
   static constexpr int kLines = (R - 1) * kDown + K;
@@ -144,9 +146,13 @@ struct PlaneTile {
 
   // Column taps s .. s + C - 1.
   template <int C>
-  FC_INLINE void add_columns(const PlaneSum<T>& g, const T* x, const T* w, const LaneMask<T>* mask,
-                             ptrdiff_t pitch, ptrdiff_t lo, ptrdiff_t hi) {
-    const ptrdiff_t in_cols = g.in_cols;
+  FC_INLINE void add_columns(const PlaneSum<T>& g, const T* x, const T* w,
+                             const PlaneMasks<T>& masks, ptrdiff_t first, int s, ptrdiff_t lo,
+                             ptrdiff_t hi) {
+    const ptrdiff_t in_cols = g.in_cols, pitch = masks.pitch;
+    const LaneMask<T>* mask = masks.at + s * pitch + first;
+    x += s;
+    w += s * g.w_col;
     Vec<T> weight[C][KO][K];
     LaneMask<T> lanes[C][V];
     FC_UNROLL for (int c = 0; c < C; ++c) {
@@ -158,6 +164,8 @@ struct PlaneTile {
       }
       if constexpr (P == 1) {
         FC_UNROLL for (int v = 0; v < V; ++v) lanes[c][v] = mask[c * pitch + v];
+      } else {
+        lanes[c][0] = masks.whole[s + c];
       }
     }
     FC_UNROLL for (int i = 0; i < kLines; ++i, x += in_cols) {
@@ -173,7 +181,9 @@ struct PlaneTile {
           if constexpr (C == 2) row[1] = every_second<1, T>(a, b);
         }
         FC_UNROLL for (int c = 0; c < C; ++c) {
-          const LaneMask<T> in = P == 1 ? lanes[c][v] : mask[c * pitch + i];
+          // Packed lines near the ends of the tile may lie partly in the padding.
+          const bool whole = i >= K - 1 && i <= (R - 1) * kDown - (P - 1);
+          const LaneMask<T> in = P == 1 || whole ? lanes[c][v] : mask[c * pitch + i];
           row[c] = keep<T>(row[c], in);
           pin(row[c]);
           FC_UNROLL for (int k = 0; k < K; ++k) {
@@ -189,25 +199,25 @@ struct PlaneTile {
     }
   }
 
-  FC_INLINE void add_plane(const PlaneSum<T>& g, const T* x, const T* w, const LaneMask<T>* mask,
-                           ptrdiff_t pitch, ptrdiff_t lo, ptrdiff_t hi) {
+  FC_INLINE void add_plane(const PlaneSum<T>& g, const T* x, const T* w, const PlaneMasks<T>& masks,
+                           ptrdiff_t first, ptrdiff_t lo, ptrdiff_t hi) {
     int s = 0;
     for (; s + kPair <= g.taps.cols; s += kPair) {
-      add_columns<kPair>(g, x + s, w + s * g.w_col, mask + s * pitch, pitch, lo, hi);
+      add_columns<kPair>(g, x, w, masks, first, s, lo, hi);
     }
     if constexpr (kPair == 2) {
-      if (s < g.taps.cols) {
-        add_columns<1>(g, x + s, w + s * g.w_col, mask + s * pitch, pitch, lo, hi);
-      }
+      if (s < g.taps.cols) add_columns<1>(g, x, w, masks, first, s, lo, hi);
     }
   }
 
-  // Output lines from `line` on, vectors from `vector` on, of every unit.
+  // Output lines from `line` on, vectors from `vector` on, of every unit. With a single source the
+  // compiler prepares the addresses once for all units.
+  template <bool Single>
   static __attribute__((noinline)) void run(const PlaneSum<T>& g, const PlaneMasks<T>& masks,
                                             ptrdiff_t line, ptrdiff_t vector) {
     const ptrdiff_t row = line * kDown - g.taps.top;  // of the input, for the first tap
     const ptrdiff_t lo = 1 - P - row, hi = g.in_rows - row;
-    const LaneMask<T>* mask = masks.at + (P == 1 ? vector : line * kDown);
+    const ptrdiff_t first_mask = P == 1 ? vector : line * kDown;
     const T* src = g.src + row * g.in_cols + vector * L * Step - g.taps.left;
     const T* w = g.w;
     const T* bias = g.bias;
@@ -221,8 +231,9 @@ struct PlaneTile {
       t.begin(bias);
       const T* x = src;
       const T* wc = w;
-      for (ptrdiff_t c = 0; c < g.sources; ++c, x += g.in_rows * g.in_cols, wc += g.w_source) {
-        t.add_plane(g, x, wc, mask, masks.pitch, lo, hi);
+      const ptrdiff_t sources = Single ? 1 : g.sources;
+      for (ptrdiff_t c = 0; c < sources; ++c, x += g.in_rows * g.in_cols, wc += g.w_source) {
+        t.add_plane(g, x, wc, masks, first_mask, lo, hi);
       }
       t.finish(g, out, residual, left);
       src += g.next_src;
@@ -276,13 +287,23 @@ struct PlaneTile {
   }
 };
 
+template <class Tile, class T>
+FC_INLINE void run_tile(const PlaneSum<T>& g, const PlaneMasks<T>& masks, ptrdiff_t line,
+                        ptrdiff_t vector) {
+  if (Tile::kResults == 1 && g.sources == 1) {
+    Tile::template run<Tile::kResults == 1>(g, masks, line, vector);
+  } else {
+    Tile::template run<false>(g, masks, line, vector);
+  }
+}
+
 template <class T, int KO, int R, int V, int K, int P, int Step>
 FC_INLINE ptrdiff_t plane_lines(const PlaneSum<T>& g, const PlaneMasks<T>& masks, ptrdiff_t line) {
   const ptrdiff_t vectors = P > 1 ? 1 : masks.pitch;
   ptrdiff_t v = 0;
-  for (; v + V <= vectors; v += V) PlaneTile<T, KO, R, V, K, P, Step>::run(g, masks, line, v);
+  for (; v + V <= vectors; v += V) run_tile<PlaneTile<T, KO, R, V, K, P, Step>>(g, masks, line, v);
   if constexpr (V > 1) {
-    if (v < vectors) PlaneTile<T, KO, R, 1, K, P, Step>::run(g, masks, line, v);
+    if (v < vectors) run_tile<PlaneTile<T, KO, R, 1, K, P, Step>>(g, masks, line, v);
   }
   return line + R;
 }
@@ -296,6 +317,11 @@ void plane_results(const PlaneSum<T>& g, const PlaneMasks<T>& masks) {
   for (ptrdiff_t line = g.row_lo / P; line < lines;) {
     const ptrdiff_t left = lines - line;
     if constexpr (kManyPlaneRegisters && KO == 1 && P == 1) {
+      // Tall tiles load fewer rows twice, but walk down the plane.
+      if (Step == 1 && left >= 14 && (K > 3 || masks.pitch == 1)) {
+        line = plane_lines<T, KO, 14, 1, K, P, Step>(g, masks, line);
+        continue;
+      }
       if (left >= 7) {
         line = plane_lines<T, KO, 7, 2, K, P, Step>(g, masks, line);
         continue;

@@ -73,7 +73,10 @@ struct SpreadTile {
     }
   }
 
+  static constexpr int kResults = 1;
+
   // Pairs of rows from `pair` on, vectors from `vector` on, of every unit.
+  template <bool Single>
   static __attribute__((noinline)) void run(const PlaneSum<T>& g, const PlaneMasks<T>& masks,
                                             ptrdiff_t pair, ptrdiff_t vector) {
     const ptrdiff_t row = pair + S::kFirst, lo = -row, hi = g.in_rows - row;
@@ -86,7 +89,8 @@ struct SpreadTile {
       FC_UNROLL for (int i = 0; i < 4 * R; ++i) t.acc[i / R / 2][i / R % 2][i % R] = Vec<T>{};
       const T* x = src;
       const T* wc = w;
-      for (ptrdiff_t c = 0; c < g.sources; ++c, x += g.in_rows * g.in_cols, wc += g.w_source) {
+      const ptrdiff_t sources = Single ? 1 : g.sources;
+      for (ptrdiff_t c = 0; c < sources; ++c, x += g.in_rows * g.in_cols, wc += g.w_source) {
         t.add_plane(g, x, wc, masks.at + vector, masks.pitch, lo, hi);
       }
       FC_UNROLL for (int i = 0; i < 2 * R; ++i) {
@@ -111,7 +115,7 @@ struct SpreadTile {
 
 template <class T, int R, int K>
 FC_INLINE ptrdiff_t spread_pairs(const PlaneSum<T>& g, const PlaneMasks<T>& masks, ptrdiff_t pair) {
-  for (ptrdiff_t v = 0; v < masks.pitch; ++v) SpreadTile<T, R, K>::run(g, masks, pair, v);
+  for (ptrdiff_t v = 0; v < masks.pitch; ++v) run_tile<SpreadTile<T, R, K>>(g, masks, pair, v);
   return pair + R;
 }
 
