@@ -7,6 +7,7 @@ import pytest
 
 import fastconv
 import fastconv.functional as F
+from fastconv.functional import conv_padded
 
 
 def test_running_statistics_move_as_in_pytorch() -> None:
@@ -104,3 +105,35 @@ def test_scaling_channels_is_ordinary_multiplication(shape: tuple[int, ...]) -> 
             np.testing.assert_array_equal(F.mul(a, other), expected)
     with pytest.raises(ValueError, match="mul: other must have one number"):
         fastconv._core.scale_rows(x, s[:, :2])
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_padding_modes_a_few_pictures_at_a_time(
+    mode: str, rank: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same as padding the whole batch first: values, gradients, memory format."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 4, *(7, 6, 5)[:rank]))
+    w, b = rng.normal(size=(6, 2, *[3] * rank)), rng.normal(size=6)
+    sides = [1, 2, 2, 0, 1, 1][: 2 * rank]
+    convolve = getattr(F, f"conv{rank}d")
+    for at_once in (1, 3 * x[0].nbytes, 1 << 20):
+        monkeypatch.setattr(conv_padded, "AT_ONCE", at_once)
+        for batch in (x, np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1), x[0]):
+            ours, plain = (
+                [fastconv.tensor(v, requires_grad=True) for v in (batch, w, b)] for _ in range(2)
+            )
+            y = conv_padded.conv_padded(*ours, sides, mode, 2, 1, 2, "relu")
+            expected = F.relu(
+                convolve(F.pad(plain[0], sides, mode), *plain[1:], stride=2, groups=2)
+            )
+            assert y.numpy(force=True).strides == expected.numpy(force=True).strides
+            np.testing.assert_allclose(y.numpy(force=True), expected.numpy(force=True), rtol=1e-12)
+            g = rng.normal(size=y.shape)
+            y.backward(g)
+            expected.backward(g)
+            for mine, theirs in zip(ours, plain, strict=True):
+                np.testing.assert_allclose(mine.grad.numpy(), theirs.grad.numpy(), atol=1e-11)
+    with pytest.raises(ValueError, match=f"conv{rank}d: Expected"):
+        conv_padded.conv_padded(x[0, 0], w, b, sides, mode, 1, 1, 2)

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from .. import functional as F
+from ..functional.conv_padded import conv_padded
 from . import init
 from ._settings import blank, check_device, per_axis
 from .chain import Chain
@@ -173,7 +174,6 @@ class _Plain(_Convolution):
     def _conv_forward(
         self, input: Any, weight: Any, bias: Any, activation: str | None = None
     ) -> Any:
-        padding = self.padding
         if (
             not self.training
             and self.padding_mode == "zeros"
@@ -187,9 +187,10 @@ class _Plain(_Convolution):
         if self.padding_mode != "zeros":
             # F.pad lists the last axis first.
             sides = [n for pair in self._before_after()[::-1] for n in pair]
-            input, padding = F.pad(input, sides, mode=self.padding_mode), 0
+            how = (sides, self.padding_mode, self.stride, self.dilation, self.groups)
+            return conv_padded(input, weight, bias, *how, activation)
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.rank - 1]
-        geometry = (self.stride, padding, self.dilation, self.groups)
+        geometry = (self.stride, self.padding, self.dilation, self.groups)
         return convolve(input, weight, bias, *geometry, activation=activation)
 
     def train(self, mode: bool = True) -> Any:
