@@ -26,6 +26,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     fastconv::register_loss(m.ptr());
     fastconv::register_softmax(m.ptr());
     fastconv::register_pooling(m.ptr());
+    fastconv::register_pool_places(m.ptr());
     fastconv::register_resample(m.ptr());
   } catch (const fastconv::python_error&) {
     throw pybind11::error_already_set();

@@ -23,6 +23,7 @@ void register_softmax(PyObject* module);
 void register_plan(PyObject* module);
 void register_program(PyObject* module);
 void register_pooling(PyObject* module);
+void register_pool_places(PyObject* module);
 void register_norm(PyObject* module);
 void register_pointwise(PyObject* module);
 void register_resample(PyObject* module);

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "../ops/norm.h"
+#include "../ops/norm_last.h"
 #include "rows.h"
 
 namespace fastconv {
@@ -21,6 +22,21 @@ NormShape norm_shape(const char* fn, PyArrayObject* x, PyObject* groups) {
                                 " does not divide " + std::to_string(s.c) + " channels");
   }
   return s;
+}
+
+// Channels-last memory stays so.
+bool stays_last(PyArrayObject* x) {
+  return PyArray_NDIM(x) >= 3 && channels_last(x, PyArray_NDIM(x) - 2);
+}
+
+Ref ordered(PyArrayObject* x, bool last) {
+  return last ? dense_channels_last(x, PyArray_NDIM(x) - 2) : dense(x);
+}
+
+Ref new_ordered(PyArrayObject* x, bool last) {
+  const int type = PyArray_TYPE(x);
+  return last ? new_channels_last(shape_of(x), PyArray_NDIM(x) - 2, type)
+              : new_array(shape_of(x), type);
 }
 
 // A dense vector of `count` values like x, or null for None.
@@ -47,14 +63,16 @@ PyObject* py_norm_statistics(PyObject*, PyObject* const* args, Py_ssize_t nargs)
     PyArrayObject* given = float_array(fn, "input", args[0]);
     const NormShape shape = norm_shape(fn, given, args[1]);
     const int type = PyArray_TYPE(given);
-    const Ref x = dense(given);
+    const bool last = stays_last(given);
+    const Ref x = ordered(given, last);
     Ref mean = new_vector(shape.sets(), type), var = new_vector(shape.sets(), type);
     const int threads = memory_threads(
         2.0 * static_cast<double>(item_of(type)) * static_cast<double>(PyArray_SIZE(given)),
         num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      norm_statistics(shape, data<T>(x), data<T>(mean), data<T>(var), threads);
+      const auto run = last ? norm_statistics_last<T> : norm_statistics<T>;
+      run(shape, data<T>(x), data<T>(mean), data<T>(var), threads);
     });
     return Ref(Py_BuildValue("(NN)", mean.release(), var.release())).release();
   });
@@ -68,7 +86,8 @@ PyObject* py_norm_apply(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     PyArrayObject* given = float_array(fn, "input", args[0]);
     const NormShape shape = norm_shape(fn, given, args[1]);
     const int type = PyArray_TYPE(given);
-    const Ref x = dense(given);
+    const bool last = stays_last(given);
+    const Ref x = ordered(given, last);
     const Ref mean = vector(fn, "mean", args[2], given, shape.sets());
     const Ref var = vector(fn, "var", args[3], given, shape.sets());
     const Ref weight = vector(fn, "weight", args[4], given, shape.c);
@@ -77,24 +96,23 @@ PyObject* py_norm_apply(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     if (args[6] != Py_None) {
       PyArrayObject* r = float_array_like(fn, "residual", args[6], given);
       same_shape(fn, "residual", r, given);
-      residual = dense(r);
+      residual = ordered(r, last);
     }
     if (!mean || !var) throw type_error("norm_apply: mean and var must be arrays");
     const double eps = parse_double(fn, "eps", args[7]);
     const bool relu = parse_bool(fn, "relu", args[8]);
-    const bool last = PyArray_NDIM(given) >= 3 && channels_last(given, PyArray_NDIM(given) - 2);
-    Result y(fn, Py_None, shape_of(given), type, last, PyArray_NDIM(given) - 2, {});
+    Ref y = new_ordered(given, last);
     const int threads = memory_threads(
         2.0 * static_cast<double>(item_of(type)) * static_cast<double>(PyArray_SIZE(given)),
         num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
       const T infinity = std::numeric_limits<T>::infinity();
-      norm_apply(shape, data<T>(x), data<T>(mean), data<T>(var), data<T>(weight), data<T>(bias),
-                 data<T>(residual), eps, relu ? T(0) : -infinity, infinity,
-                 static_cast<T*>(y.data()), threads);
+      const auto run = last ? norm_apply_last<T> : norm_apply<T>;
+      run(shape, data<T>(x), data<T>(mean), data<T>(var), data<T>(weight), data<T>(bias),
+          data<T>(residual), eps, relu ? T(0) : -infinity, infinity, data<T>(y), threads);
     });
-    return y.finish();
+    return y.release();
   });
 }
 
@@ -143,7 +161,8 @@ PyObject* py_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     same_shape(fn, "grad_output", grad, given);
     const NormShape shape = norm_shape(fn, given, args[2]);
     const int type = PyArray_TYPE(given);
-    const Ref x = dense(given), g = dense(grad);
+    const bool last = stays_last(given);
+    const Ref x = ordered(given, last), g = ordered(grad, last);
     const Ref mean = vector(fn, "mean", args[3], given, shape.sets());
     const Ref var = vector(fn, "var", args[4], given, shape.sets());
     const Ref weight = vector(fn, "weight", args[5], given, shape.c);
@@ -155,10 +174,8 @@ PyObject* py_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     }
     bool need[3];
     for (int i = 0; i < 3; ++i) need[i] = parse_bool(fn, "need", PyTuple_GET_ITEM(args[8], i));
-    const bool last = PyArray_NDIM(given) >= 3 && channels_last(given, PyArray_NDIM(given) - 2);
-    Ref sums = new_vector(2 * shape.n * shape.c, type);
-    Result dx(fn, Py_None, need[0] ? shape_of(given) : Shape(0, 1), type, need[0] && last,
-              PyArray_NDIM(given) - 2, {});
+    Ref sums = last ? Ref() : new_vector(2 * shape.n * shape.c, type);
+    Ref dx = need[0] ? new_ordered(given, last) : Ref();
     Ref dweight = need[1] ? new_vector(shape.c, type) : Ref();
     Ref dbias = need[2] ? new_vector(shape.c, type) : Ref();
     const int threads = memory_threads(
@@ -166,12 +183,18 @@ PyObject* py_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
         num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      norm_backward(shape, data<T>(g), data<T>(x), data<T>(mean), data<T>(var), data<T>(weight),
-                    eps, fixed, need[0] ? static_cast<T*>(dx.data()) : nullptr, data<T>(dweight),
-                    data<T>(dbias), data<T>(sums), threads);
+      if (last) {
+        norm_backward_last(shape, data<T>(g), data<T>(x), data<T>(mean), data<T>(var),
+                           data<T>(weight), eps, fixed, data<T>(dx), data<T>(dweight),
+                           data<T>(dbias), threads);
+      } else {
+        norm_backward(shape, data<T>(g), data<T>(x), data<T>(mean), data<T>(var), data<T>(weight),
+                      eps, fixed, data<T>(dx), data<T>(dweight), data<T>(dbias), data<T>(sums),
+                      threads);
+      }
     });
     Ref out(PyTuple_New(3));
-    PyTuple_SET_ITEM(out.get(), 0, need[0] ? dx.finish() : Ref::borrow(Py_None).release());
+    PyTuple_SET_ITEM(out.get(), 0, need[0] ? dx.release() : Ref::borrow(Py_None).release());
     PyTuple_SET_ITEM(out.get(), 1, need[1] ? dweight.release() : Ref::borrow(Py_None).release());
     PyTuple_SET_ITEM(out.get(), 2, need[2] ? dbias.release() : Ref::borrow(Py_None).release());
     return out.release();

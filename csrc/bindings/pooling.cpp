@@ -37,6 +37,16 @@ bool stays_last(const PoolProblem& p, PyArrayObject* input, PyObject* out) {
   return out == Py_None && channels_last(input, p.rank) && fits_channels_last(p);
 }
 
+// The same of a gradient. The tape keeps an input's shape without its memory, all strides zero;
+// then the layout of what was made from it counts.
+bool stays_last(const PoolProblem& p, PyArrayObject* input, PyArrayObject* made) {
+  bool shape_only = true;
+  for (int i = 0; i < PyArray_NDIM(input); ++i) {
+    shape_only = shape_only && (PyArray_STRIDE(input, i) == 0 || PyArray_DIM(input, i) == 1);
+  }
+  return channels_last(shape_only ? made : input, p.rank) && fits_channels_last(p);
+}
+
 // max_pool(rank, input, kernel, stride, padding, dilation, ceil_mode, return_indices, out)
 //   -> output or (output, indices)
 PyObject* max_pool(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
@@ -112,7 +122,7 @@ PyObject* max_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
     const int type = PyArray_TYPE(grad);
     bool valid = true;
     Ref dx;
-    const bool last = stays_last(p, input, Py_None);
+    const bool last = stays_last(p, input, indices);
     const Ref dy = last ? dense_channels_last(grad, p.rank) : dense(grad);
     const Ref index = last ? dense_channels_last(indices, p.rank) : dense(indices);
     if (last) {
@@ -196,7 +206,7 @@ PyObject* avg_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
     const PoolProblem p = make_pool_problem(a);
     check_shape(a.name, "grad_output", grad, p.output_shape());
     const int type = PyArray_TYPE(grad);
-    if (stays_last(p, input, Py_None)) {
+    if (stays_last(p, input, grad)) {
       const Ref dy = dense_channels_last(grad, p.rank);
       Ref dx = new_channels_last(p.input_shape(), p.rank, type);
       typed(type, [&](auto zero) {

@@ -52,9 +52,23 @@ struct NormKernels {
                                    ptrdiff_t columns, bool logarithm);
 };
 
+// The same for channels-last arrays: rows of c channels, a number for each channel (norm_last.h).
+template <class T>
+struct NormLastKernels {
+  void (*sums)(const T* x, ptrdiff_t rows, ptrdiff_t c, T* out);
+  void (*squares)(const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* out);
+  void (*dots)(const T* g, const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* out);
+  void (*affine)(const T* x, const T* residual, T* y, ptrdiff_t rows, ptrdiff_t c, const T* scale,
+                 const T* shift, T lo, T hi);
+  void (*affine2)(const T* g, const T* x, T* dx, ptrdiff_t rows, ptrdiff_t c, const T* a,
+                  const T* b, const T* k);
+};
+
 struct NormTable {
   NormKernels<float> f32;
   NormKernels<double> f64;
+  NormLastKernels<float> last32;
+  NormLastKernels<double> last64;
 };
 
 template <class T>

@@ -1,16 +1,32 @@
 // Walking along a row of any length, a vector at a time.
 #pragma once
 
+#include "lanes.h"
 #include "vec.h"
 
 namespace fastconv {
 namespace {
 
+// Lanes moved down by H, round the end.
+template <int H, class V, int... I>
+FC_INLINE V rotated(V v, Ints<I...>) {
+  return __builtin_shufflevector(v, v, ((I + H) % static_cast<int>(sizeof...(I)))...);
+}
+
+// take(v, w) of all lanes of v, in every lane.
+template <int H, class T, class Take>
+FC_INLINE Vec<T> folded(Vec<T> v, const Take& take) {
+  if constexpr (H == 0) {
+    return v;
+  } else {
+    using Lanes = typename Count<kLanes<T>>::Type;
+    return folded<H / 2, T>(take(v, rotated<H>(v, Lanes{})), take);
+  }
+}
+
 template <class T>
 FC_INLINE T total(Vec<T> v) {
-  T s = 0;
-  FC_UNROLL for (int i = 0; i < kLanes<T>; ++i) s += v[i];
-  return s;
+  return folded<kLanes<T> / 2, T>(v, [](Vec<T> a, Vec<T> b) FC_LAMBDA { return a + b; })[0];
 }
 
 // Calls body(index of the first element, lanes that count) for every vector of a row.

@@ -15,42 +15,64 @@ FC_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
 }
 
 template <class T>
-void softmax_row(const T* x, T* y, ptrdiff_t n, bool logarithm) {
-  Vec<T> top = splat(static_cast<T>(-__builtin_huge_val()));
-  const Vec<T> least = top;
-  each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-    Vec<T> v = least;
-    if (lanes == kLanes<T>) {
-      v = load(x + i);
-    } else {
-      for (int j = 0; j < lanes; ++j) v[j] = x[i + j];
-    }
-    top = larger<T>(top, v);
-  });
-  T highest = top[0];
-  for (int j = 1; j < kLanes<T>; ++j)
-    highest = top[j] > highest || top[j] != top[j] ? top[j] : highest;
-  Vec<T> sums{};
-  each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-    const Vec<T> e = exp<T>(get(x + i, lanes) - splat(highest));
-    if (!logarithm) put(y + i, e, lanes);
-    sums += first_lanes<T>(e, lanes);
-  });
-  const T sum = total<T>(sums);
-  if (logarithm) {
-    T shift;
-    if constexpr (sizeof(T) == 4) {
-      shift = highest + __builtin_logf(sum);
-    } else {
-      shift = highest + __builtin_log(sum);
-    }
-    each_vector<T>(
-        n, [&](ptrdiff_t i, int lanes) { put(y + i, get(x + i, lanes) - splat(shift), lanes); });
-  } else {
-    const T scale = T(1) / sum;
-    each_vector<T>(
-        n, [&](ptrdiff_t i, int lanes) { put(y + i, get(y + i, lanes) * splat(scale), lanes); });
+FC_INLINE Vec<T> largest_lane(Vec<T> v) {
+  return folded<kLanes<T> / 2, T>(v, [](Vec<T> a, Vec<T> b) FC_LAMBDA { return larger<T>(a, b); });
+}
+
+// What the logarithm of a softmax subtracts, and what a softmax is multiplied by.
+template <class T>
+FC_INLINE T change_of(T top, T sum, bool logarithm) {
+  if (!logarithm) return T(1) / sum;
+  return top + (sizeof(T) == 4 ? __builtin_logf(sum) : static_cast<T>(__builtin_log(sum)));
+}
+
+// Lanes that are not there hold minus infinity: they are never the largest, and add nothing.
+template <class T>
+FC_INLINE Vec<T> or_least(const T* p, int lanes) {
+  if (lanes == kLanes<T>) return load(p);
+  return load_lanes<T>(p, lanes_between<T>(0, lanes), splat(-static_cast<T>(__builtin_inff())));
+}
+
+// A row of V vectors, the last one in part, that stays in registers.
+template <int V, class T>
+FC_INLINE void softmax_short(const T* x, T* y, ptrdiff_t n, bool logarithm) {
+  constexpr int L = kLanes<T>;
+  const int rest = static_cast<int>(n) - (V - 1) * L;
+  Vec<T> v[V], e[V], sum{};
+  FC_UNROLL for (int i = 0; i < V; ++i) v[i] = or_least(x + i * L, i < V - 1 ? L : rest);
+  Vec<T> top = v[0];
+  FC_UNROLL for (int i = 1; i < V; ++i) top = larger<T>(top, v[i]);
+  top = largest_lane<T>(top);
+  FC_UNROLL for (int i = 0; i < V; ++i) {
+    e[i] = exp<T>(v[i] - top);
+    sum += e[i];
   }
+  const Vec<T> change = splat(change_of(top[0], total<T>(sum), logarithm));
+  FC_UNROLL for (int i = 0; i < V; ++i) {
+    put(y + i * L, logarithm ? v[i] - change : e[i] * change, i < V - 1 ? L : rest);
+  }
+}
+
+template <class T>
+void softmax_row(const T* x, T* y, ptrdiff_t n, bool logarithm) {
+  constexpr int L = kLanes<T>;
+  if (n <= L) return softmax_short<1>(x, y, n, logarithm);
+  if (n <= 2 * L) return softmax_short<2>(x, y, n, logarithm);
+  if (n <= 3 * L) return softmax_short<3>(x, y, n, logarithm);
+  if (n <= 4 * L) return softmax_short<4>(x, y, n, logarithm);
+  Vec<T> top = splat(-static_cast<T>(__builtin_inff()));
+  each_vector<T>(n, [&](ptrdiff_t i, int lanes) { top = larger<T>(top, or_least(x + i, lanes)); });
+  top = largest_lane<T>(top);
+  Vec<T> sum{};
+  each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
+    const Vec<T> e = exp<T>(or_least(x + i, lanes) - top);
+    if (!logarithm) put(y + i, e, lanes);
+    sum += e;
+  });
+  const Vec<T> change = splat(change_of(top[0], total<T>(sum), logarithm));
+  each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
+    put(y + i, logarithm ? get(x + i, lanes) - change : get(y + i, lanes) * change, lanes);
+  });
 }
 
 // Softmax: dx = y (g - sum of g y). Its logarithm: dx = g - exp(y) sum of g.

@@ -155,6 +155,15 @@ class Program:
         self, x: _Array | list[_Array], residual: _Array | None, out: _Array | None, /
     ) -> _Array: ...
 
+# Unpooling and adaptive maxima of (N, C, spatial) or (C, spatial); name: the public function's.
+def place(
+    name: str, rank: int, x: _Array, indices: _Array, sizes: Sequence[int], add: bool, /
+) -> _Array: ...
+def fetch(name: str, rank: int, x: _Array, indices: _Array, /) -> _Array: ...
+def adaptive_max_pool(
+    name: str, rank: int, x: _Array, sizes: Sequence[int], /
+) -> tuple[_Array, _Array]: ...
+
 # Elementwise functions and their derivatives, in any dense memory order. name: relu, hardtanh
 # (a, b: bounds; relu6 is 0, 6), leaky_relu (a: slope), elu (a: alpha, b: scale), sigmoid, tanh,
 # silu, hardsigmoid, hardswish, gelu, gelu_tanh, softplus (a: beta, b: threshold), mish.

@@ -265,9 +265,21 @@ def group_norm_backward(
     grad_output: Array, input: Array, num_groups: int, weight: Array | None, eps: float = 1e-5
 ) -> NormGrads:
     """Gradients of :func:`group_norm`: of the input's shape, (C,) and (C,)."""
+    return _group_norm_backward(grad_output, input, num_groups, weight, eps, None)
+
+
+def _group_norm_backward(
+    grad_output: Array,
+    input: Array,
+    num_groups: int,
+    weight: Array | None,
+    eps: float,
+    known: tuple[Array, Array] | None,
+) -> NormGrads:
+    """As :func:`group_norm_backward`; mean and variance of the sets may be known already."""
     shape = input.shape
     if _fast(input) and compiled(input, grad_output):
-        mean, var = _core.norm_statistics(input, num_groups)
+        mean, var = known or _core.norm_statistics(input, num_groups)
         need = (True, True, True)
         return NormGrads(
             *_core.norm_backward(
@@ -316,9 +328,10 @@ def group_norm(
     for what, v in (("weight", w), ("bias", b)):
         if v is not None and v.shape != x.shape[1:2]:
             raise ValueError(f"group_norm: {what} must have shape {x.shape[1:2]}, got {v.shape}")
+    known: tuple[Array, Array] | None = None
     if _fast(x) and all(v is None or compiled(x, v) for v in (w, b)):
-        mean, var = _core.norm_statistics(x, num_groups)
-        y = _core.norm_apply(x, num_groups, mean, var, w, b, None, eps, False)
+        known = _core.norm_statistics(x, num_groups)
+        y = _core.norm_apply(x, num_groups, *known, w, b, None, eps, False)
     else:
         if x.size == 0:
             y = x.copy()
@@ -337,7 +350,7 @@ def group_norm(
         "GroupNorm",
         y,
         operands,
-        lambda g: group_norm_backward(g, x, num_groups, w, eps),
+        lambda g: _group_norm_backward(g, x, num_groups, w, eps, known),
         saves=(input, weight),
     )
 
@@ -390,10 +403,22 @@ def layer_norm_backward(
     eps: float = 1e-5,
 ) -> NormGrads:
     """Gradients of :func:`layer_norm`: of the input's shape and twice `normalized_shape`."""
+    return _layer_norm_backward(grad_output, input, normalized_shape, weight, eps, None)
+
+
+def _layer_norm_backward(
+    grad_output: Array,
+    input: Array,
+    normalized_shape: Sequence[int],
+    weight: Array | None,
+    eps: float,
+    known: tuple[Array, Array] | None,
+) -> NormGrads:
+    """As :func:`layer_norm_backward`; mean and 1 / deviation of the rows may be known already."""
     last = len(tuple(normalized_shape))
     if input.size and compiled(input, grad_output):
         size = int(np.prod(tuple(normalized_shape)))
-        _, mean, rstd = _core.layer_norm(input, size, None, None, eps)
+        mean, rstd = known or _core.layer_norm(input, size, None, None, eps)[1:]
         gx, gw, gb = _core.layer_norm_backward(grad_output, input, size, weight, mean, rstd)
         return NormGrads(gx, gw.reshape(normalized_shape), gb.reshape(normalized_shape))
     lead = input.shape[: input.ndim - last]
@@ -450,8 +475,10 @@ def layer_norm(
     for what, v in (("weight", w), ("bias", b)):
         if v is not None and v.shape != shape:
             raise ValueError(f"layer_norm: {what} must have shape {shape}, got {v.shape}")
+    known: tuple[Array, Array] | None = None
     if x.size and all(v is None or compiled(x, v) for v in (w, b)) and compiled(x):
-        y = _core.layer_norm(x, int(np.prod(shape)), w, b, eps)[0]
+        y, *stats = _core.layer_norm(x, int(np.prod(shape)), w, b, eps)
+        known = (stats[0], stats[1])
     else:
         rows = x.reshape(*x.shape[: x.ndim - len(shape)], int(np.prod(shape)))
         mean, rstd = _row_statistics(rows, eps)
@@ -467,7 +494,7 @@ def layer_norm(
         "LayerNorm",
         y,
         operands,
-        lambda g: layer_norm_backward(g, x, shape, w, eps),
+        lambda g: _layer_norm_backward(g, x, shape, w, eps, known),
         saves=(input, weight),
     )
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, raw, record, wrap
-from ._tools import array_first, ints
+from ._tools import array_first, compiled, ints
 from .convert import laid_out_as
 from .narrow import floats_only
-from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
+from .pooling import avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d
 from .resample import adaptive_sizes
 
 __all__ = [
@@ -37,6 +38,8 @@ def _from_places(name: str, input: Operand, y: Array, places: Array, rank: int) 
     shape, dtype = raw(input).shape, raw(input).dtype
 
     def backward(g: Array) -> tuple[Array]:
+        if compiled(g):
+            return (_core.place(name, rank, g, places, shape[-rank:], True),)
         planes = int(np.prod(shape[: len(shape) - rank]))
         gx = np.zeros((planes, int(np.prod(shape[-rank:]))), dtype)
         rows = np.arange(planes)[:, None]
@@ -53,6 +56,24 @@ def _adaptive_maximum(rank: int, input: Operand, output_size: Any, return_indice
     name = f"adaptive_max_pool{rank}d"
     x = raw(array_first(name, input))
     sizes = adaptive_sizes(name, x, rank, output_size)
+    spatial = x.shape[-rank:]
+    if compiled(x) and all(o and n % o == 0 for n, o in zip(spatial, sizes, strict=True)):
+        # Windows of one size side by side: an ordinary pool.
+        pool = (max_pool1d, max_pool2d, max_pool3d)[rank - 1]
+        window = tuple(n // o for n, o in zip(spatial, sizes, strict=True))
+        return pool(input, window, return_indices=return_indices)
+    if compiled(x):
+        y, indices = _core.adaptive_max_pool(name, rank, x, sizes)
+    else:
+        y, indices = _largest(x, rank, sizes)
+    result = _from_places(f"AdaptiveMaxPool{rank}d", input, y, indices, rank)
+    if not return_indices:
+        return result
+    return result, (wrap(indices) if isinstance(input, TensorBase) else indices)
+
+
+def _largest(x: Array, rank: int, sizes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Adaptive maxima of other types than the compiled ones."""
     spatial, lead = x.shape[-rank:], x.shape[: x.ndim - rank]
     y = np.empty((*lead, *sizes), x.dtype)
     indices = np.empty((*lead, *sizes), np.int64)
@@ -68,11 +89,7 @@ def _adaptive_maximum(rank: int, input: Operand, output_size: Any, return_indice
         found = part.argmax(-1)  # the first of ties; NaN counts as largest
         y[at] = np.take_along_axis(part, found[..., None], -1)[..., 0]
         indices[at] = flat[window].reshape(-1)[found]
-    y, indices = laid_out_as(y, x), laid_out_as(indices, x)
-    result = _from_places(f"AdaptiveMaxPool{rank}d", input, y, indices, rank)
-    if not return_indices:
-        return result
-    return result, (wrap(indices) if isinstance(input, TensorBase) else indices)
+    return laid_out_as(y, x), laid_out_as(indices, x)
 
 
 def adaptive_max_pool1d(input: Operand, output_size: Any, return_indices: bool = False) -> Result:
@@ -206,6 +223,16 @@ def _unpool(
     if x.ndim not in (rank + 1, rank + 2):
         raise ValueError(f"{name}: expected {rank + 1} or {rank + 2} axes, got shape {x.shape}")
     sizes = _unpooled_size(name, x.shape[-rank:], kernel_size, stride, padding, output_size)
+    if compiled(x):
+        y = _core.place(name, rank, x, where, sizes, False)
+        if not isinstance(input, TensorBase):
+            return y
+        return record(
+            f"MaxUnpool{rank}d",
+            y,
+            (input,),
+            lambda g: (_core.fetch(name, rank, g, where),),
+        )
     lead = x.shape[: x.ndim - rank]
     planes, extent = int(np.prod(lead)), int(np.prod(sizes))
     if where.size and (where.min() < 0 or where.max() >= extent):

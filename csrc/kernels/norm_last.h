@@ -1,0 +1,136 @@
+// Normalisations of channels-last arrays: rows of channels, each channel with its own numbers.
+#pragma once
+
+#include "../kernels.h"
+#include "row.h"
+
+namespace fastconv {
+namespace {
+
+// body(first channel, V vectors' worth, lanes of each) for blocks of channels: four vectors at a
+// time, then single ones.
+template <class T, class Four, class One>
+FC_INLINE void channel_blocks(ptrdiff_t c, const Four& four, const One& one) {
+  constexpr int L = kLanes<T>;
+  ptrdiff_t i = 0;
+  for (; i + 4 * L <= c; i += 4 * L) four(i);
+  for (; i + L <= c; i += L) one(i, L);
+  if (i < c) one(i, static_cast<int>(c - i));
+}
+
+// out[c] = sum over rows of x
+template <class T>
+void column_sums(const T* x, ptrdiff_t rows, ptrdiff_t c, T* out) {
+  constexpr int L = kLanes<T>;
+  channel_blocks<T>(
+      c,
+      [&](ptrdiff_t i) {
+        Vec<T> sum[4] = {};
+        for (ptrdiff_t r = 0; r < rows; ++r) {
+          FC_UNROLL for (int v = 0; v < 4; ++v) sum[v] += load(x + r * c + i + v * L);
+        }
+        FC_UNROLL for (int v = 0; v < 4; ++v) store(out + i + v * L, sum[v]);
+      },
+      [&](ptrdiff_t i, int lanes) {
+        Vec<T> sum{};
+        for (ptrdiff_t r = 0; r < rows; ++r) sum += get(x + r * c + i, lanes);
+        put(out + i, sum, lanes);
+      });
+}
+
+// out[c] = sum over rows of (x - mean[c])^2
+template <class T>
+void column_squares(const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* out) {
+  constexpr int L = kLanes<T>;
+  channel_blocks<T>(
+      c,
+      [&](ptrdiff_t i) {
+        Vec<T> sum[4] = {}, m[4];
+        FC_UNROLL for (int v = 0; v < 4; ++v) m[v] = load(mean + i + v * L);
+        for (ptrdiff_t r = 0; r < rows; ++r) {
+          FC_UNROLL for (int v = 0; v < 4; ++v) {
+            const Vec<T> d = load(x + r * c + i + v * L) - m[v];
+            sum[v] = fma(d, d, sum[v]);
+          }
+        }
+        FC_UNROLL for (int v = 0; v < 4; ++v) store(out + i + v * L, sum[v]);
+      },
+      [&](ptrdiff_t i, int lanes) {
+        const Vec<T> m = get(mean + i, lanes);
+        Vec<T> sum{};
+        for (ptrdiff_t r = 0; r < rows; ++r) {
+          const Vec<T> d = get(x + r * c + i, lanes) - m;
+          sum = fma(d, d, sum);
+        }
+        put(out + i, sum, lanes);
+      });
+}
+
+// out[c] = sum over rows of g, out[channels + c] = sum over rows of g (x - mean[c])
+template <class T>
+void column_dots(const T* g, const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* out) {
+  constexpr int L = kLanes<T>;
+  channel_blocks<T>(
+      c,
+      [&](ptrdiff_t i) {
+        Vec<T> a[4] = {}, b[4] = {}, m[4];
+        FC_UNROLL for (int v = 0; v < 4; ++v) m[v] = load(mean + i + v * L);
+        for (ptrdiff_t r = 0; r < rows; ++r) {
+          FC_UNROLL for (int v = 0; v < 4; ++v) {
+            const Vec<T> gv = load(g + r * c + i + v * L);
+            a[v] += gv;
+            b[v] = fma(gv, load(x + r * c + i + v * L) - m[v], b[v]);
+          }
+        }
+        FC_UNROLL for (int v = 0; v < 4; ++v) {
+          store(out + i + v * L, a[v]);
+          store(out + c + i + v * L, b[v]);
+        }
+      },
+      [&](ptrdiff_t i, int lanes) {
+        const Vec<T> m = get(mean + i, lanes);
+        Vec<T> a{}, b{};
+        for (ptrdiff_t r = 0; r < rows; ++r) {
+          const Vec<T> gv = get(g + r * c + i, lanes);
+          a += gv;
+          b = fma(gv, get(x + r * c + i, lanes) - m, b);
+        }
+        put(out + i, a, lanes);
+        put(out + c + i, b, lanes);
+      });
+}
+
+// y = clamp(x * scale[c] + shift[c] + residual)
+template <class T>
+void column_affine(const T* x, const T* residual, T* y, ptrdiff_t rows, ptrdiff_t c, const T* scale,
+                   const T* shift, T lo, T hi) {
+  for (ptrdiff_t r = 0; r < rows; ++r) {
+    const ptrdiff_t at = r * c;
+    each_vector<T>(c, [&](ptrdiff_t i, int lanes) {
+      Vec<T> v = fma(get(x + at + i, lanes), get(scale + i, lanes), get(shift + i, lanes));
+      if (residual) v += get(residual + at + i, lanes);
+      put(y + at + i, clamp(v, splat(lo), splat(hi)), lanes);
+    });
+  }
+}
+
+// dx = a[c] g + b[c] x + k[c]
+template <class T>
+void column_affine2(const T* g, const T* x, T* dx, ptrdiff_t rows, ptrdiff_t c, const T* a,
+                    const T* b, const T* k) {
+  for (ptrdiff_t r = 0; r < rows; ++r) {
+    const ptrdiff_t at = r * c;
+    each_vector<T>(c, [&](ptrdiff_t i, int lanes) {
+      const Vec<T> v = fma(get(x + at + i, lanes), get(b + i, lanes), get(k + i, lanes));
+      put(dx + at + i, fma(get(g + at + i, lanes), get(a + i, lanes), v), lanes);
+    });
+  }
+}
+
+template <class T>
+constexpr NormLastKernels<T> norm_last_table() {
+  return {column_sums<T>, column_squares<T>, column_dots<T>, column_affine<T>, column_affine2<T>};
+}
+
+}  // namespace
+}  // namespace fastconv

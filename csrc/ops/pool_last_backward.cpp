@@ -1,0 +1,174 @@
+#include "pool_last.h"
+
+#include <atomic>
+
+#include "memory.h"
+#include "parallel.h"
+#include "pool_last_taps.h"
+#include "pool_phases.h"
+
+namespace fastconv {
+namespace {
+
+// One image: each index read alone. False for one that is nowhere.
+template <class T>
+bool scatter_image(const PoolProblem& p, const T* dy, const int64_t* index, T* dx) {
+  const int64_t in = p.in_plane(), out = p.out_plane();
+  bool valid = true;
+  std::fill_n(dx, in * p.c, T(0));
+  for (int64_t o = 0; o < out; ++o) {
+    for (int64_t c = 0; c < p.c; ++c) {
+      const int64_t at = index[o * p.c + c];
+      if (static_cast<uint64_t>(at) < static_cast<uint64_t>(in)) {
+        dx[at * p.c + c] += dy[o * p.c + c];
+      } else if (at != -1) {
+        valid = false;
+      }
+    }
+  }
+  return valid;
+}
+
+// One image, windows in a row at a time, each tap taking what points at it. False if an index is
+// not that of a tap of its window.
+template <class T>
+bool spread_image(const PoolProblem& p, const std::vector<Taps>& along, const T* dy,
+                  const int64_t* index, T* dx, ptrdiff_t* offsets, Position<T>* at) {
+  const auto& kernels = of_type<T>(*fastconv::kernels().pool);
+  std::fill_n(dx, p.in_plane() * p.c, T(0));
+  int64_t met = 0;
+  for (int64_t z = 0, o = 0; z < p.out[0]; ++z) {
+    const Taps dt = taps_within(p, 0, z, p.in[0]);
+    for (int64_t h = 0; h < p.out[1]; ++h) {
+      const Taps ht = taps_within(p, 1, h, p.in[1]);
+      PoolSpread<T> g{};
+      g.offsets = offsets;
+      g.at = at;
+      g.dst = dx;
+      g.channels = p.c;
+      g.step = p.stride[2] * p.c;
+      g.at_step = static_cast<Position<T>>(p.stride[2]);
+      for (int64_t q = 0; q < p.out[2]; q += g.windows, o += g.windows) {
+        g.windows = alike(along, q);
+        g.taps = list_taps(p, dt, ht, along[static_cast<size_t>(q)], offsets, at);
+        g.grad = dy + o * p.c;
+        g.index = index + o * p.c;
+        const int64_t found = kernels.spread(g);
+        if (found < 0) return false;
+        met += found;
+      }
+    }
+  }
+  return met == p.out_plane() * p.c;
+}
+
+}  // namespace
+
+template <class T>
+bool max_pool_backward_last(const PoolProblem& p, const T* dy, const int64_t* index, T* dx,
+                            int threads) {
+  const int64_t in = p.in_plane() * p.c, out = p.out_plane() * p.c;
+  const size_t taps = most_taps(p);
+  const size_t each = Carver::bytes<ptrdiff_t>(taps) + Carver::bytes<Position<T>>(taps);
+  const Scratch scratch(each * static_cast<size_t>(threads));
+  const std::vector<Taps> along = columns(p);
+  std::atomic<bool> valid{true};
+  parallel_for(p.n, threads, [&](int64_t n, int thread) {
+    Carver carver(scratch.data() + each * static_cast<size_t>(thread));
+    auto* offsets = carver.take<ptrdiff_t>(taps);
+    auto* at = carver.take<Position<T>>(taps);
+    if (!spread_image(p, along, dy + n * out, index + n * out, dx + n * in, offsets, at) &&
+        !scatter_image(p, dy + n * out, index + n * out, dx + n * in)) {
+      valid.store(false, std::memory_order_relaxed);
+    }
+  });
+  return valid.load();
+}
+
+template <class T>
+void average_pool_backward_last(const PoolProblem& p, const AverageRule& rule, const T* dy, T* dx,
+                                int threads) {
+  const auto& kernels = of_type<T>(*fastconv::kernels().pool);
+  const ChannelDivisors<T> divisors(p, rule);
+  const std::vector<PhaseRun> depths = phase_runs(p, 0), heights = phase_runs(p, 1),
+                              widths = phase_runs(p, 2);
+  const Scratch shares(static_cast<size_t>(p.n * p.out_plane() * p.c) * sizeof(T));
+  T* share = reinterpret_cast<T*>(shares.data());
+  // What each element of a window gets.
+  const int64_t rows = p.n * p.out[0] * p.out[1];
+  parallel_for(rows, threads, [&](int64_t row, int) {
+    const ptrdiff_t none = 0;
+    PoolStack<T> g{};
+    g.offsets = &none;
+    g.taps = 1;
+    g.out = g.step = g.dst_pitch = p.c;
+    const int64_t window = row % (p.out[0] * p.out[1]) * p.out[2];
+    for (int64_t q = 0; q < p.out[2]; q += g.rows) {
+      g.rows = 1;
+      while (q + g.rows < p.out[2] && divisors.same(window + q, window + q + g.rows)) ++g.rows;
+      divisors.set(g, window + q);
+      g.src = dy + (row * p.out[2] + q) * p.c;
+      g.dst = share + (row * p.out[2] + q) * p.c;
+      kernels.average_stack(g);
+    }
+  });
+  // Rows of the input by their place in the runs.
+  struct Row {
+    int64_t at, window;
+    const PhaseRun* run;
+  };
+  std::vector<Row> of_depth, of_height;
+  const auto list = [&](const std::vector<PhaseRun>& runs, int axis, std::vector<Row>* to) {
+    for (const PhaseRun& run : runs) {
+      for (int64_t i = 0; i < run.count; ++i) {
+        to->push_back({run.at + i * p.stride[axis], run.window + i, &run});
+      }
+    }
+  };
+  list(depths, 0, &of_depth);
+  list(heights, 1, &of_height);
+  const size_t taps = most_taps(p);
+  const Scratch scratch(Carver::bytes<ptrdiff_t>(taps) * static_cast<size_t>(threads));
+  const int64_t plane = p.in[0] * p.in[1];
+  parallel_for(p.n * plane, threads, [&](int64_t i, int thread) {
+    auto* offsets = reinterpret_cast<ptrdiff_t*>(
+        scratch.data() + static_cast<size_t>(thread) * Carver::bytes<ptrdiff_t>(taps));
+    const int64_t n = i / plane;
+    const Row &d = of_depth[static_cast<size_t>(i % plane / p.in[1])],
+              &h = of_height[static_cast<size_t>(i % p.in[1])];
+    PoolStack<T> g{};
+    g.offsets = offsets;
+    g.out = g.step = p.c;
+    g.dst_pitch = p.stride[2] * p.c;
+    for (const PhaseRun& w : widths) {
+      g.taps = 0;
+      for (int64_t t = 0; t < d.run->taps; ++t) {
+        for (int64_t r = 0; r < h.run->taps; ++r) {
+          for (int64_t s = 0; s < w.taps; ++s) {
+            offsets[g.taps++] =
+                (((d.window + t * d.run->dil) * p.out[1] + h.window + r * h.run->dil) * p.out[2] +
+                 w.window + s * w.dil) *
+                p.c;
+          }
+        }
+      }
+      g.src = share + n * p.out_plane() * p.c;
+      g.dst = dx + (((n * p.in[0] + d.at) * p.in[1] + h.at) * p.in[2] + w.at) * p.c;
+      g.rows = w.count;
+      if (g.taps) {
+        kernels.sum_stack(g);
+      } else {
+        for (int64_t j = 0; j < g.rows; ++j) std::fill_n(g.dst + j * g.dst_pitch, p.c, T(0));
+      }
+    }
+  });
+}
+
+#define FASTCONV_INSTANTIATE(T)                                                                   \
+  template bool max_pool_backward_last<T>(const PoolProblem&, const T*, const int64_t*, T*, int); \
+  template void average_pool_backward_last<T>(const PoolProblem&, const AverageRule&, const T*,   \
+                                              T*, int);
+FASTCONV_INSTANTIATE(float)
+FASTCONV_INSTANTIATE(double)
+
+}  // namespace fastconv
