@@ -1,6 +1,7 @@
 #include "tap_conv.h"
 
 #include <limits>
+#include <numeric>
 
 #include "../isa.h"
 #include "memory.h"
@@ -22,8 +23,9 @@ Sizes sizes(const TapConv<T>& t, const Cut& c) {
   const int64_t nr = of_type<T>(*kernels().gemm).nr;
   Sizes s{};
   const size_t products = t.channels * t.terms.size();
-  s.shared =
-      2 * Carver::bytes<ptrdiff_t>(products) + Carver::bytes<ptrdiff_t>(t.channels * t.taps.size());
+  s.shared = 2 * Carver::bytes<ptrdiff_t>(products) +
+             Carver::bytes<ptrdiff_t>(t.channels * t.taps.size()) + Carver::bytes<ptrdiff_t>(c.kc);
+  if (c.turned) s.shared += Carver::bytes<T>(t.groups * t.rows * products);
   // Tiles read up to a panel past the last pixel.
   if (c.strip) s.strip = Carver::bytes<T>(c.images * c.channels * c.shape.plane() + 4 * nr);
   if (c.mode == Lanes::packed) {
@@ -48,11 +50,37 @@ class Run {
     a_off_ = shared.take<ptrdiff_t>(products);
     b_off_ = shared.take<ptrdiff_t>(products);
     k_off_ = shared.take<ptrdiff_t>(t.channels * t.taps.size());
+    count_ = shared.take<ptrdiff_t>(c.kc);
+    std::iota(count_, count_ + c.kc, ptrdiff_t{0});
+    if (c.turned) turned_ = shared.take<T>(t.groups * t.rows * products);
     slab_ = t.step[0] * (c.strip ? c.shape.slab() : t.dims[1] * t.dims[2]);
     row_ = c.strip ? c.shape.pitch : t.step[1] * t.dims[2];
     plane_ = c.strip ? c.shape.plane() : t.dims[0] * t.dims[1] * t.dims[2];
     image_ = c.strip ? c.channels * plane_ : t.src_image;
     fill_tables();
+  }
+
+  // Rows of weights are turned so many at a time.
+  static constexpr int64_t kTurn = 64;
+  int64_t turns() const { return c_.turned ? t_.groups * ceil_div(t_.rows, kTurn) : 0; }
+
+  // Some rows of one group's weights, for every phase contiguous along its depth.
+  void turn(int64_t index) const {
+    const int64_t parts = ceil_div(t_.rows, kTurn), group = index / parts;
+    const int64_t r0 = index % parts * kTurn, r1 = std::min(r0 + kTurn, t_.rows);
+    const T* w = t_.w + group * t_.w_group + r0 * t_.w_row;
+    for (int64_t f = 0; f < t_.phases(); ++f) {
+      const int64_t depth = t_.channels * (t_.first[f + 1] - t_.first[f]);
+      const ptrdiff_t* off = a_off_ + t_.channels * t_.first[f];
+      T* to = turned_phase(group, f) + r0 * depth;
+      if (t_.w_row == 1) {
+        of_type<T>(*kernels().gemm).transpose_rows(w, off, depth, r1 - r0, to, depth);
+        continue;
+      }
+      for (int64_t r = 0; r < r1 - r0; ++r, to += depth) {
+        for (int64_t k = 0; k < depth; ++k) to[k] = w[r * t_.w_row + off[k]];
+      }
+    }
   }
 
   // One block of pixels and one part of the rows.
@@ -78,7 +106,6 @@ class Run {
     }
 
     GemmBlock<T> g{};
-    g.a_row = c_.merged ? 1 : t_.w_row;
     g.rows = (r1 - r0) * (c_.merged ? t_.phases() : 1);
     g.lanes = c_.mode == Lanes::flat ? (b.extent(1) - 1) * row_ + b.extent(2) : b.pixels();
     // Aside, the result is [row][phase that is not zero][lane].
@@ -100,8 +127,16 @@ class Run {
       for (int64_t f = 0, slot = 0; f < (c_.merged ? 1 : t_.phases()); ++f) {
         if (t_.phases() > 1 && t_.empty(f)) continue;
         const int64_t begin = product(f, k0), end = product(f, k1);
-        g.a = t_.w + group * t_.w_group + r0 * t_.w_row;
-        g.a_off = a_off_ + begin;
+        if (c_.turned) {
+          const int64_t of_phase = t_.channels * (t_.first[f + 1] - t_.first[f]);
+          g.a = turned_phase(group, f) + r0 * of_phase + begin - t_.channels * t_.first[f];
+          g.a_row = of_phase;
+          g.a_off = count_;
+        } else {
+          g.a = t_.w + group * t_.w_group + r0 * t_.w_row;
+          g.a_row = c_.merged ? 1 : t_.w_row;
+          g.a_off = a_off_ + begin;
+        }
         g.b_off = b_off_ + begin;
         g.depth = end - begin;
         g.a_contiguous = counts_up(g.a_off, g.depth);
@@ -113,6 +148,12 @@ class Run {
   }
 
  private:
+  // [group][phase][row][product of the phase]
+  T* turned_phase(int64_t group, int64_t f) const {
+    const int64_t products = t_.channels * static_cast<int64_t>(t_.terms.size());
+    return turned_ + t_.rows * (group * products + t_.channels * t_.first[f]);
+  }
+
   int64_t depth() const { return t_.channels * static_cast<int64_t>(t_.taps.size()); }
 
   // The number of phase f's products, counted from the first phase's first, that come before
@@ -308,6 +349,8 @@ class Run {
   const Sizes size_;
   char* const scratch_;
   ptrdiff_t *a_off_, *b_off_;  // of every product, by phase
+  ptrdiff_t* count_;           // 0 1 2 ...
+  T* turned_ = nullptr;
   ptrdiff_t* k_off_;  // of every (channel, tap) in the view, from its chunk's first channel
   ptrdiff_t slab_, row_, plane_, image_;  // of the view: to the next slab, row, channel, image
 };
@@ -325,6 +368,7 @@ template <class T>
 void tap_conv(const TapConv<T>& t, char* scratch, int threads) {
   const Cut c = tap_cut(t, threads);
   const Run<T> run(t, c, scratch);
+  parallel_for(run.turns(), threads, [&](int64_t index, int) { run.turn(index); });
   parallel_for(c.pieces(t.groups), threads,
                [&](int64_t index, int thread) { run.piece(index, thread); });
 }

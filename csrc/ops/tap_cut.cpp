@@ -140,9 +140,12 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   }
   c.row_parts = std::max<int64_t>(1, std::min(c.row_parts, t.rows));
   c.most_rows = ceil_div(t.rows, c.row_parts);
-  c.passing = t.packed && t.rows <= t.channels * ntaps && t.phases() == 1 && !c.strip &&
-              !c.lone_lane && c.images == 1 && c.block[0] * c.block[1] == 1 &&
-              c.most_rows * c.kc * item <= budget;
+  // Turning costs some pixels' worth of products.
+  c.turned = t.packed && t.w_channel != ntaps && !c.merged && images * plane >= 3 * nr;
+  c.passing = t.packed && (t.w_channel == ntaps || c.turned) &&
+              c.most_rows * c.kc * item <= budget && t.rows <= t.channels * ntaps &&
+              t.phases() == 1 && !c.strip && !c.lone_lane && c.images == 1 &&
+              c.block[0] * c.block[1] == 1;
   return c;
 }
 

@@ -33,6 +33,10 @@ struct Cut {
   bool
       merged;  // phases are as good as rows: each has the one tap, and their weights are neighbours
   bool lone_lane;  // one pixel of the image is left over from whole vectors (7 x 7 = 3 x 16 + 1)
+  // The weights are turned first, so that they are contiguous along the depth. As stored, the next
+  // index lies a channel further: often a multiple of 4 KB, so that the lines of a tile would throw
+  // each other out of the first-level cache.
+  bool turned;
   // Blocks are runs of the source and the weights of a chunk stay in the second-level cache: panels
   // are packed one at a time, on their way through the first rows.
   bool passing;
