@@ -137,3 +137,49 @@ def test_padding_modes_a_few_pictures_at_a_time(
                 np.testing.assert_allclose(mine.grad.numpy(), theirs.grad.numpy(), atol=1e-11)
     with pytest.raises(ValueError, match=f"conv{rank}d: Expected"):
         conv_padded.conv_padded(x[0, 0], w, b, sides, mode, 1, 1, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, 2, 17, 32, 33])
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (5, 3), (70, 33), (64, 32), (257, 10)])
+def test_linear_of_few_and_many_rows(inputs: int, outputs: int, rows: int, dtype: type) -> None:
+    """Whole numbers: exact in any order of summation, by whatever way it is computed."""
+    rng = np.random.default_rng(0)
+    x, w, b, g = (
+        rng.integers(-8, 9, shape).astype(dtype)
+        for shape in ((rows, inputs), (outputs, inputs), (outputs,), (rows, outputs))
+    )
+    np.testing.assert_array_equal(F.linear(x, w, b), x @ w.T + b)
+    np.testing.assert_array_equal(F.linear(x, w), x @ w.T)
+    np.testing.assert_array_equal(F.linear(x[::-1], w[:, ::-1], b), x[::-1] @ w[:, ::-1].T + b)
+    grads = F.linear_backward(g, x, w)
+    for got, expected in zip(grads, (g @ w, g.T @ x, g.sum(0)), strict=True):
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, expected)
+    some = F.linear_backward(g, x, w, need=(False, True, False))
+    assert some.input is None
+    assert some.bias is None
+    np.testing.assert_array_equal(some.weight, g.T @ x)
+    tensors = [fastconv.tensor(v).requires_grad_() for v in (x, w, b)]
+    F.linear(*tensors).backward(fastconv.tensor(g))
+    for tensor, expected in zip(tensors, (g @ w, g.T @ x, g.sum(0)), strict=True):
+        np.testing.assert_array_equal(tensor.grad.numpy(), expected)
+
+
+def test_the_compiled_linear_refuses() -> None:
+    core, x, w = fastconv._core, np.ones((3, 4), np.float32), np.ones((2, 4), np.float32)
+    for call in (
+        lambda: core.linear(x, w[:, :3], None),
+        lambda: core.linear(x[0], w, None),
+        lambda: core.linear(x, w, w[0]),
+        lambda: core.linear_backward(x, x, w, (True, True, True)),
+    ):
+        with pytest.raises(ValueError, match="linear"):
+            call()
+    for call in (
+        lambda: core.linear(x, w.astype(np.float64), None),
+        lambda: core.linear_backward(x[:, :2], x, w, None),
+    ):
+        with pytest.raises(TypeError, match="linear"):
+            call()
+    assert core.linear(x[:0], w, None).shape == (0, 2)

@@ -20,6 +20,7 @@ void register_conv(PyObject* module);
 void register_gates(PyObject* module);
 void register_loss(PyObject* module);
 void register_softmax(PyObject* module);
+void register_linear(PyObject* module);
 void register_plan(PyObject* module);
 void register_program(PyObject* module);
 void register_pooling(PyObject* module);

@@ -90,6 +90,118 @@ void run(const ConvCall<T>& call) {
   });
 }
 
+// ---- gradients: products of matrices that are read as they lie
+// ------------------------------------
+
+constexpr int64_t kDepth = 16;  // terms of a sum at a time: as many streams through the memory
+
+// Lanes beyond the last whole tile are packed: a tile reads whole vectors.
+template <class T>
+struct Lanes {
+  int64_t whole, rest;
+  explicit Lanes(int64_t lanes)
+      : whole(lanes / of_type<T>(*kernels().gemm).nr * of_type<T>(*kernels().gemm).nr),
+        rest(lanes - whole) {}
+};
+
+// c (rows x lanes) = the sum over k < depth of a[i * a_row + k * a_step] b[k * lanes + j].
+template <class T>
+struct Product {
+  int64_t rows, lanes, depth;
+  const T* a;
+  ptrdiff_t a_row, a_step;
+  const T* b;
+  T* c;
+};
+
+template <class T>
+size_t product_bytes() {
+  return 2 * Carver::bytes<ptrdiff_t>(kDepth) +
+         Carver::bytes<T>(static_cast<size_t>(kDepth * of_type<T>(*kernels().gemm).nr));
+}
+
+template <class T>
+void multiply(const Product<T>& p, char* scratch) {
+  const auto& gemm = of_type<T>(*kernels().gemm);
+  const Lanes<T> lanes(p.lanes);
+  Carver carver(scratch);
+  ptrdiff_t* a_off = carver.take<ptrdiff_t>(kDepth);
+  ptrdiff_t* b_off = carver.take<ptrdiff_t>(kDepth);
+  T* panel = carver.take<T>(static_cast<size_t>(kDepth * gemm.nr));
+  if (p.depth == 0) std::fill_n(p.c, p.rows * p.lanes, T(0));
+  for (int64_t k0 = 0; k0 < p.depth; k0 += kDepth) {
+    GemmBlock<T> g{};
+    g.depth = std::min(kDepth, p.depth - k0);
+    for (int64_t k = 0; k < g.depth; ++k) {
+      a_off[k] = k * p.a_step;
+      b_off[k] = k * p.lanes;
+    }
+    g.a = p.a + k0 * p.a_step;
+    g.a_row = p.a_row;
+    g.a_off = a_off;
+    g.a_contiguous = p.a_step == 1;
+    g.b = p.b + k0 * p.lanes;
+    g.b_panel = gemm.nr;
+    g.b_off = b_off;
+    g.c = p.c;
+    g.c_row = p.lanes;
+    g.rows = p.rows;
+    g.lanes = lanes.whole;
+    g.accumulate = k0 > 0;
+    if (lanes.whole) gemm.block(g);
+    if (!lanes.rest) continue;
+    const Segment rest{lanes.whole, 0, lanes.rest};
+    gemm.pack(g.b, b_off, g.depth, &rest, 1, panel);
+    for (int64_t k = 0; k < g.depth; ++k) b_off[k] = k * gemm.nr;
+    g.b = panel;
+    g.c = p.c + lanes.whole;
+    g.lanes = lanes.rest;
+    gemm.block(g);
+  }
+}
+
+// Rows of the result a task: the first 14 or so images go through the weights together.
+int64_t image_rows(const ConvProblem& p, int threads) {
+  const int64_t most = 4 * kernels().gemm->f32.mr;
+  return std::max<int64_t>(1, std::min(most, (p.n + threads - 1) / threads));
+}
+
+double gradient_cost(const ConvProblem& p, size_t item, bool) {
+  const double vectors = static_cast<double>(p.reduction()) / static_cast<double>(lanes_of(item));
+  return static_cast<double>(p.n * p.k) * vectors * 0.5 + vectors * static_cast<double>(p.k) * 0.4;
+}
+
+size_t gradient_workspace(const ConvProblem&, size_t item, int threads, bool) {
+  const size_t own = item == 4 ? product_bytes<float>() : product_bytes<double>();
+  return own * static_cast<size_t>(threads);
+}
+
+// dx (N x depth) = grad (N x K) times the weights (K x depth).
+template <class T>
+void run_input(const ConvCall<T>& call) {
+  const ConvProblem& p = *call.p;
+  const int64_t depth = p.reduction(), rows = image_rows(p, call.threads);
+  parallel_for((p.n + rows - 1) / rows, call.threads, [&](int64_t task, int thread) {
+    const int64_t n = task * rows;
+    multiply<T>({std::min(rows, p.n - n), depth, p.k, call.grad + n * p.k, p.k, 1, call.weight,
+                 call.result + n * depth},
+                call.scratch + static_cast<size_t>(thread) * product_bytes<T>());
+  });
+}
+
+// dw (K x depth) = grad transposed (K x N) times the images (N x depth).
+template <class T>
+void run_weight(const ConvCall<T>& call) {
+  const ConvProblem& p = *call.p;
+  const int64_t depth = p.reduction(), rows = kernels().gemm->f32.mr;
+  parallel_for((p.k + rows - 1) / rows, call.threads, [&](int64_t task, int thread) {
+    const int64_t k = task * rows;
+    multiply<T>({std::min(rows, p.k - k), depth, p.n, call.grad + k, 1, p.k, call.input,
+                 call.result + k * depth},
+                call.scratch + static_cast<size_t>(thread) * product_bytes<T>());
+  });
+}
+
 size_t nothing(const ConvProblem&, size_t) {
   return 0;
 }
@@ -105,5 +217,24 @@ const Algorithm kDenseForward = {"dense",
                                  nothing,
                                  {run<float>, nullptr},
                                  {run<double>, nullptr}};
+
+const Algorithm kDenseInput = {"dense",
+                               Direction::input,
+                               "weights read as they lie, where the window is the whole image",
+                               supports,
+                               gradient_cost,
+                               gradient_workspace,
+                               nothing,
+                               {run_input<float>, nullptr},
+                               {run_input<double>, nullptr}};
+const Algorithm kDenseWeight = {"dense",
+                                Direction::weight,
+                                "images read as they lie, where the window is the whole image",
+                                supports,
+                                gradient_cost,
+                                gradient_workspace,
+                                nothing,
+                                {run_weight<float>, nullptr},
+                                {run_weight<double>, nullptr}};
 
 }  // namespace fastconv

@@ -13,7 +13,8 @@ const std::vector<const Algorithm*>& algorithms() {
       &kIm2colForward,  &kIm2colInput,     &kIm2colWeight,     &kDirectForward,  &kDirectInput,
       &kDirectWeight,   &kWinogradForward, &kWinogradInput,    &kWinogradWeight, &kWinograd2Forward,
       &kWinograd2Input, &kWinograd2Weight, &kDepthwiseForward, &kDepthwiseInput, &kDepthwiseWeight,
-      &kGroupedForward, &kGroupedInput,    &kGroupedWeight,    &kDenseForward,
+      &kGroupedForward, &kGroupedInput,    &kGroupedWeight,    &kDenseForward,   &kDenseInput,
+      &kDenseWeight,
   };
   return rows;
 }

@@ -8,7 +8,7 @@ namespace fastconv {
 // implicit_gemm.cpp: im2col and direct share an engine
 extern const Algorithm kIm2colForward, kIm2colInput, kDirectForward, kDirectInput;
 // dense.cpp
-extern const Algorithm kDenseForward;
+extern const Algorithm kDenseForward, kDenseInput, kDenseWeight;
 // implicit_gemm_weight.cpp
 extern const Algorithm kIm2colWeight;
 // direct_weight.cpp

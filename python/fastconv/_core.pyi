@@ -193,6 +193,12 @@ def norm_apply(
     /,
 ) -> _Array: ...
 
+# Fully connected: x (N, C), weight (K, C). The gradients, None where not needed.
+def linear(x: _Array, weight: _Array, bias: _Array | None, /) -> _Array: ...
+def linear_backward(
+    grad: _Array, x: _Array, weight: _Array, need: tuple[bool, bool, bool], /
+) -> tuple[_Array | None, _Array | None, _Array | None]: ...
+
 # Batch norm of a training step; activation: None, "relu" or "relu6". The running statistics are
 # moved in place. -> (y, mean, biased variance), and (dx or None, dweight, dbias).
 def batch_norm(

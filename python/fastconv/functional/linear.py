@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record
-from ._tools import product
+from ._tools import compiled, product
 from .narrow import in_float32
 
 __all__ = ["LinearGrads", "bilinear", "linear", "linear_backward"]
@@ -20,6 +21,14 @@ class LinearGrads(NamedTuple):
     input: Array | None
     weight: Array | None
     bias: Array | None
+
+
+_FEW = 32  # rows: up to here the weights are best read as they lie
+
+
+def _few_rows(x: Array, w: Array) -> bool:
+    """Whether the compiled dot products take these operands, and are the quicker way."""
+    return x.ndim == 2 and 0 < len(x) <= _FEW and w.size > 0 and compiled(x, w)
 
 
 @in_float32
@@ -40,6 +49,8 @@ def linear_backward(
     need : three bools
         Which gradients to compute: input, weight, bias.
     """
+    if grad_output.ndim == 2 and _few_rows(input, weight) and compiled(grad_output, input):
+        return LinearGrads(*_core.linear_backward(grad_output, input, weight, need))
     g = grad_output.reshape(-1, grad_output.shape[-1])
     x = input.reshape(-1, input.shape[-1])
     return LinearGrads(
@@ -83,7 +94,10 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Resu
             f"linear: input, weight and bias must have one dtype, got {x.dtype}, {w.dtype}"
             + ("" if b is None else f", {b.dtype}")
         )
-    y = product(x, w.T)
+    if _few_rows(x, w):
+        y, b = _core.linear(x, w, b), None
+    else:
+        y = product(x, w.T)
     if b is not None:
         y = np.add(y, b, out=y) if y.ndim else y + b
     if not (

@@ -147,7 +147,8 @@ class _BatchNorm(_StatisticsNorm):
     def _normalized(self, input: Any, activation: str | None) -> Any:
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked._array[...] += 1
+            count = self.num_batches_tracked._array
+            np.add(count, 1, out=count)
             if self.momentum is None:  # the plain average over all batches so far
                 momentum = 1.0 / self.num_batches_tracked._array.item()
         of_batch = self.training or (self.running_mean is None and self.running_var is None)

@@ -59,34 +59,45 @@ class Adam(Optimizer):
             },
         )
 
-    def _update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def _update_all(
+        self, params: list[tuple[Array, Array, dict[str, Any]]], group: dict[str, Any]
+    ) -> None:
         beta1, beta2 = group["betas"]
-        if not state:
-            state.update(step=0, exp_avg=np.zeros_like(p), exp_avg_sq=np.zeros_like(p))
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = np.zeros_like(p)
-        state["step"] += 1
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        correction1 = 1 - beta1 ** state["step"]
-        correction2 = math.sqrt(1 - beta2 ** state["step"])
-        if one_pass(p, g):
+        kinds = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
+        calls: dict[int, list[list[Array]]] = {}  # by the number of steps taken
+        for p, g, state in params:
+            if not state:
+                state.update(step=0, **{kind: np.zeros_like(p) for kind in kinds})
+            state["step"] += 1
+            if one_pass(p, g):
+                lists = calls.setdefault(state["step"], [[] for _ in range(2 + len(kinds))])
+                for values, array in zip(lists, (p, g, *(state[k] for k in kinds)), strict=True):
+                    values.append(array)
+            else:
+                self._update(p, g, state, group)
+        for step, (arrays, gradients, means, squares, *largest) in calls.items():
             _core.adam_step(
-                [p],
-                [g],
-                [mean],
-                [square],
-                [state["max_exp_avg_sq"]] if group["amsgrad"] else None,
+                arrays,
+                gradients,
+                means,
+                squares,
+                largest[0] if largest else None,
                 group["lr"],
                 beta1,
                 beta2,
                 group["eps"],
                 group["weight_decay"],
-                1 / correction1,
-                1 / correction2,
+                1 / (1 - beta1**step),
+                1 / math.sqrt(1 - beta2**step),
                 self.decoupled,
                 group["maximize"],
             )
-            return
+
+    def _update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+        beta1, beta2 = group["betas"]
+        mean, square = state["exp_avg"], state["exp_avg_sq"]
+        correction1 = 1 - beta1 ** state["step"]
+        correction2 = math.sqrt(1 - beta2 ** state["step"])
         if group["maximize"]:
             g = -g
         if group["weight_decay"]:

@@ -107,11 +107,20 @@ class Optimizer:
                 loss = closure()
         with no_grad():
             for group in self.param_groups:
-                for p in group["params"]:
-                    if p.grad is not None:
-                        self._update(p._array, p.grad._array, self.state.setdefault(p, {}), group)
-                        p._touch()
+                params = [p for p in group["params"] if p.grad is not None]
+                self._update_all(
+                    [(p._array, p.grad._array, self.state.setdefault(p, {})) for p in params], group
+                )
+                for p in params:
+                    p._touch()
         return loss
+
+    def _update_all(
+        self, params: list[tuple[Array, Array, dict[str, Any]]], group: dict[str, Any]
+    ) -> None:
+        """Change the arrays of all parameters (array, gradient, state) of a group in place."""
+        for p, g, state in params:
+            self._update(p, g, state, group)
 
     def _update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change the array of one parameter in place."""

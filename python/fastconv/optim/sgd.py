@@ -59,16 +59,29 @@ class SGD(Optimizer):
             },
         )
 
-    def _update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def _update_all(
+        self, params: list[tuple[Array, Array, dict[str, Any]]], group: dict[str, Any]
+    ) -> None:
         momentum = group["momentum"]
-        if one_pass(p, g):
+        # Those whose buffer is new, and those that have one: one call each.
+        calls: dict[bool, tuple[list[Array], list[Array], list[Array]]] = {}
+        for p, g, state in params:
+            if not one_pass(p, g):
+                self._update(p, g, state, group)
+                continue
             first = momentum != 0 and "momentum_buffer" not in state
             if first:
                 state["momentum_buffer"] = np.empty(p.shape, p.dtype)
+            arrays, gradients, buffers = calls.setdefault(first, ([], [], []))
+            arrays.append(p)
+            gradients.append(g)
+            if momentum:
+                buffers.append(state["momentum_buffer"])
+        for first, (arrays, gradients, buffers) in calls.items():
             _core.sgd_step(
-                [p],
-                [g],
-                [state["momentum_buffer"]] if momentum else None,
+                arrays,
+                gradients,
+                buffers if momentum else None,
                 group["lr"],
                 momentum,
                 group["dampening"],
@@ -77,7 +90,9 @@ class SGD(Optimizer):
                 group["maximize"],
                 first,
             )
-            return
+
+    def _update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+        momentum = group["momentum"]
         if group["maximize"]:
             g = -g
         if group["weight_decay"]:
