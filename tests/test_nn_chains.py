@@ -16,6 +16,7 @@ import fastconv.nn as nn
 import fastconv.nn.functional as F
 from fastconv import _core
 from fastconv.deferred import Deferred
+from fastconv.nn import steps as prepared
 from fastconv.nn.rows import Row, rows_of
 
 rng = np.random.default_rng(0)
@@ -328,6 +329,16 @@ def test_copies_and_pickles() -> None:
         np.testing.assert_array_equal(together(other, x), expected)
         with fastconv.no_grad():
             model[0].weight.div_(1.5)
+
+
+def test_training_drops_what_was_prepared() -> None:
+    model, x = changing(), images()
+    together(model, x)
+    layers = [*model, *model[4]]
+    assert any(layer in prepared._steps for layer in layers)
+    model.train()
+    model(x)
+    assert not any(layer in prepared._steps for layer in layers)
 
 
 def test_many_threads_run_one_network() -> None:

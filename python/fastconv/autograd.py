@@ -185,7 +185,7 @@ class TensorBase:
         if memory is not None:
             memory.version = next(_versions)
             if memory.watched:
-                changes.note()
+                changes.note_values()
 
     def _before_change(self) -> None:
         """Have everything computed that still needs the values as they are."""
@@ -205,7 +205,7 @@ class TensorBase:
             self._before_change()
             memory.exposed += 1
             if memory.watched:
-                changes.note()
+                changes.note_values()
 
     # What a deferred tensor (deferred.py) does in its own way.
 

@@ -1,4 +1,4 @@
-"""A stamp that changes whenever something does that a prepared network depends on."""
+"""Stamps that change whenever something does that a prepared network depends on."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ _numbers = itertools.count()
 
 
 class _Changes:
-    """``stamp`` is a new number after every change to a module, to its hooks, or to a tensor whose
-    memory is watched: as long as it stays the same, so does whatever was prepared from them."""
+    """``structure`` is a new number after every change to a module or to its hooks, ``stamp`` also
+    after every change to a tensor whose memory is watched: as long as they stay the same, so does
+    whatever was prepared from them."""
 
-    __slots__ = ("stamp",)
+    __slots__ = ("stamp", "structure")
 
     def __init__(self) -> None:
         self.note()
 
     def note(self) -> None:
-        """Something has just changed."""
+        """A module has just changed."""
+        self.stamp = self.structure = next(_numbers)
+
+    def note_values(self) -> None:
+        """A watched tensor has just changed."""
         self.stamp = next(_numbers)
 
 

@@ -14,6 +14,7 @@ from .module import Module
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .pooling import MaxPool1d, MaxPool2d, MaxPool3d
 from .steps import Step, step_of
+from .steps import forget as forget_step
 
 if TYPE_CHECKING:
     from .container import Sequential
@@ -71,7 +72,7 @@ def rows_of(sequence: Sequential) -> list[Any]:
     return rows
 
 
-#: Beside the modules: the stamp, and what to call in training mode.
+#: Beside the modules: the stamp of their structure, and what to call in training mode.
 _pairs: WeakKeyDictionary[Any, tuple[int, list[Any]]] = WeakKeyDictionary()
 
 
@@ -80,8 +81,8 @@ def pairs_of(sequence: Sequential) -> list[Any]:
     convolutions together with the ReLU behind them, and max pools before a ReLU, which then has
     less to do: the largest of rectified values is the rectified largest, gradients too."""
     found = _pairs.get(sequence)
-    stamp = changes.stamp
-    if found is not None and found[0] == stamp:
+    structure = changes.structure
+    if found is not None and found[0] == structure:
         return found[1]
     steps: list[Any] = []
     for layer in _pooled_first([*sequence._modules.values()]):
@@ -90,7 +91,7 @@ def pairs_of(sequence: Sequential) -> list[Any]:
             steps[-1] = Pair(before, name)
         else:
             steps.append(layer)
-    _pairs[sequence] = stamp, steps
+    _pairs[sequence] = structure, steps
     return steps
 
 
@@ -119,8 +120,10 @@ def _plain(layer: Any) -> bool:
 
 
 def forget(sequence: Any) -> None:
-    """Drop what was prepared for `sequence`."""
-    _rows.pop(sequence, None)
+    """Drop what was prepared for `sequence` and the layers in it."""
+    found = _rows.pop(sequence, None)
+    for layer, _ in () if found is None else found[1]:
+        forget_step(layer)
 
 
 def _flat(sequence: Sequential) -> Iterator[Any]:
