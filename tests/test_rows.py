@@ -134,3 +134,25 @@ def test_classes_out_of_bounds(bad):
     labels[1, 2, 3] = bad
     with pytest.raises(IndexError, match=f"target {bad} is out of bounds for 21 classes"):
         F.cross_entropy(X, labels)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axis", [0, 1, 2, 3, -1])
+def test_normalize_along_every_axis(axis, dtype):
+    x = RNG.standard_normal((2, 19, 6, 35)).astype(dtype)
+    x[np.index_exp[:] * (axis % 4) + (0,)] = 0
+    if axis % 4 == 1:
+        x[1, :, 2, 3] = 0  # below eps: not normalised
+    g = RNG.standard_normal(x.shape).astype(dtype)
+    length = np.sqrt((x.astype(np.float64) ** 2).sum(axis, keepdims=True))
+    unit = x / np.maximum(length, 1e-3)
+    gx = g - np.where(length > 1e-3, unit * (g * unit).sum(axis, keepdims=True), 0)
+    gx = gx / np.maximum(length, 1e-3)
+    rtol = 1e-12 if dtype == np.float64 else 1e-5
+    for given, gradient in [(x, g), (last(x), last(g)), (last(x), g)]:
+        tensor = fastconv.tensor(given, requires_grad=True)
+        y = F.normalize(tensor, dim=axis, eps=1e-3)
+        np.testing.assert_allclose(y.detach().numpy(), unit, rtol=rtol, atol=rtol)
+        np.testing.assert_array_equal(F.normalize(given, dim=axis, eps=1e-3), y.detach().numpy())
+        (back,) = fastconv.autograd.grad(y, [tensor], [gradient])
+        np.testing.assert_allclose(np.asarray(back), gx, rtol=rtol, atol=rtol * np.abs(gx).max())

@@ -21,6 +21,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     fastconv::register_program(m.ptr());
     fastconv::register_batch_norm(m.ptr());
     fastconv::register_norm(m.ptr());
+    fastconv::register_normalize(m.ptr());
     fastconv::register_pointwise(m.ptr());
     fastconv::register_update(m.ptr());
     fastconv::register_gates(m.ptr());

@@ -26,6 +26,7 @@ void register_program(PyObject* module);
 void register_pooling(PyObject* module);
 void register_pool_places(PyObject* module);
 void register_norm(PyObject* module);
+void register_normalize(PyObject* module);
 void register_pointwise(PyObject* module);
 void register_resample(PyObject* module);
 void register_runtime(PyObject* module);

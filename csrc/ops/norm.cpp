@@ -21,6 +21,14 @@ Rows rows_of(const NormShape& shape, int64_t set) {
   return {set * per, per, 1};
 }
 
+// body(first element, elements) for every stretch of memory of a set.
+template <class Body>
+void each_stretch(const NormShape& shape, int64_t set, const Body& body) {
+  const Rows rows = rows_of(shape, set);
+  if (rows.step == 1) return body(rows.first * shape.s, rows.count * shape.s);
+  for (int64_t i = 0; i < rows.count; ++i) body((rows.first + i * rows.step) * shape.s, shape.s);
+}
+
 int64_t set_of(const NormShape& shape, int64_t row) {
   return shape.groups == 0 ? row % shape.c : row / (shape.c / shape.groups);
 }
@@ -37,16 +45,12 @@ void norm_statistics(const NormShape& shape, const T* x, T* mean, T* var, int th
   const auto& norm = of_type<T>(*kernels().norm);
   const auto& gemm = of_type<T>(*kernels().gemm);
   parallel_for(shape.sets(), threads, [&](int64_t set, int) {
-    const Rows rows = rows_of(shape, set);
-    const double count = static_cast<double>(rows.count * shape.s);
+    const double count = static_cast<double>(rows_of(shape, set).count * shape.s);
     double total = 0, squares = 0;
-    for (int64_t i = 0; i < rows.count; ++i) {
-      total += gemm.sum(x + (rows.first + i * rows.step) * shape.s, shape.s);
-    }
+    each_stretch(shape, set, [&](int64_t at, int64_t n) { total += gemm.sum(x + at, n); });
     mean[set] = static_cast<T>(total / count);
-    for (int64_t i = 0; i < rows.count; ++i) {
-      squares += norm.squares(x + (rows.first + i * rows.step) * shape.s, shape.s, mean[set]);
-    }
+    each_stretch(shape, set,
+                 [&](int64_t at, int64_t n) { squares += norm.squares(x + at, n, mean[set]); });
     var[set] = static_cast<T>(squares / count);
   });
 }

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <limits>
-#include <vector>
 
 #include "../isa.h"
 #include "memory.h"
@@ -21,28 +19,33 @@ void each_plane(const Places& p, int threads, const Body& body) {
   });
 }
 
-// One plane in C order, an output at a time.
+// The windows of an array of channels-last elements, `width` values beside each other.
 template <class T>
-void plane_maxima(const SharedWindows& w, const T* x, T* y, int64_t* index) {
+void channel_maxima(const SharedWindows& w, int64_t width, const T* x, T* y, int64_t* index,
+                    ptrdiff_t* offsets, Position<T>* at) {
+  const auto& kernels = of_type<T>(*fastconv::kernels().pool);
+  PoolStack<T> g{};
+  g.src = x;
+  g.dst = y;
+  g.index = index;
+  g.offsets = offsets;
+  g.tap_at = at;
+  g.rows = 1;
+  g.out = g.dst_pitch = width;
   for (int64_t z = 0; z < w.out[0]; ++z) {
     for (int64_t h = 0; h < w.out[1]; ++h) {
-      for (int64_t q = 0; q < w.out[2]; ++q) {
-        const int64_t d0 = w.begin(0, z), h0 = w.begin(1, h), w0 = w.begin(2, q), w1 = w.end(2, q);
-        T best = -std::numeric_limits<T>::infinity();
-        int64_t at = (d0 * w.in[1] + h0) * w.in[2] + w0;
-        for (int64_t d = d0; d < w.end(0, z); ++d) {
-          for (int64_t r = h0; r < w.end(1, h); ++r) {
-            const int64_t row = (d * w.in[1] + r) * w.in[2];
-            for (int64_t s = row + w0; s < row + w1; ++s) {
-              const T v = x[s];
-              const bool wins = (v > best) | (v != v);
-              best = wins ? v : best;
-              at = wins ? s : at;
+      for (int64_t q = 0; q < w.out[2]; ++q, g.dst += width, g.index += width) {
+        g.taps = 0;
+        for (int64_t d = w.begin(0, z); d < w.end(0, z); ++d) {
+          for (int64_t r = w.begin(1, h); r < w.end(1, h); ++r) {
+            for (int64_t s = w.begin(2, q); s < w.end(2, q); ++s) {
+              const int64_t place = (d * w.in[1] + r) * w.in[2] + s;
+              at[g.taps] = static_cast<Position<T>>(place);
+              offsets[g.taps++] = place * width;
             }
           }
         }
-        *y++ = best;
-        *index++ = at;
+        kernels.max_stack_taps(g);
       }
     }
   }
@@ -95,43 +98,38 @@ bool fetch(const Places& p, const T* x, const int64_t* index, T* y, int threads)
 template <class T>
 void adaptive_max(const Places& p, const SharedWindows& w, const T* x, T* y, int64_t* index,
                   int threads) {
-  if (!p.last) {
-    each_plane(p, threads, [&](int64_t from, int64_t to, int64_t, int) {
-      plane_maxima(w, x + from, y + to, index + to);
-    });
-    return;
-  }
-  const auto& kernels = of_type<T>(*fastconv::kernels().pool);
   int64_t most = 1;
   for (int axis = 0; axis < 3; ++axis) most *= w.in[axis] / w.out[axis] + 2;
+  // Planes in C order are turned, some at a time, so that each is a lane.
+  const int64_t planes = p.n * p.c, width = p.last ? p.c : std::min<int64_t>(planes, 32);
   const size_t taps = static_cast<size_t>(most);
-  const size_t each = Carver::bytes<ptrdiff_t>(taps) + Carver::bytes<Position<T>>(taps);
+  const size_t turned_x = static_cast<size_t>(p.last ? 0 : p.size * width);
+  const size_t turned_y = static_cast<size_t>(p.last ? 0 : p.count * width);
+  const size_t each = Carver::bytes<ptrdiff_t>(taps) + Carver::bytes<Position<T>>(taps) +
+                      Carver::bytes<T>(turned_x) + Carver::bytes<T>(turned_y) +
+                      Carver::bytes<int64_t>(turned_y);
   const Scratch scratch(each * static_cast<size_t>(threads));
-  each_plane(p, threads, [&](int64_t from, int64_t to, int64_t width, int thread) {
+  const auto& gemm = of_type<T>(*kernels().gemm);
+  const int64_t tasks = p.last ? p.n : (planes + width - 1) / width;
+  parallel_for(tasks, threads, [&](int64_t task, int thread) {
     Carver carver(scratch.data() + each * static_cast<size_t>(thread));
     auto* offsets = carver.take<ptrdiff_t>(taps);
     auto* at = carver.take<Position<T>>(taps);
-    PoolStack<T> g{};
-    g.src = x + from;
-    g.dst = y + to;
-    g.index = index + to;
-    g.offsets = offsets;
-    g.tap_at = at;
-    g.rows = 1;
-    g.out = g.dst_pitch = width;
-    for (int64_t o = 0; o < p.count; ++o, g.dst += width, g.index += width) {
-      const int64_t z = o / (w.out[1] * w.out[2]), h = o / w.out[2] % w.out[1], q = o % w.out[2];
-      g.taps = 0;
-      for (int64_t d = w.begin(0, z); d < w.end(0, z); ++d) {
-        for (int64_t r = w.begin(1, h); r < w.end(1, h); ++r) {
-          for (int64_t s = w.begin(2, q); s < w.end(2, q); ++s) {
-            const int64_t place = (d * w.in[1] + r) * w.in[2] + s;
-            at[g.taps] = static_cast<Position<T>>(place);
-            offsets[g.taps++] = place * width;
-          }
-        }
-      }
-      kernels.max_stack_taps(g);
+    if (p.last) {
+      channel_maxima(w, width, x + task * p.size * width, y + task * p.count * width,
+                     index + task * p.count * width, offsets, at);
+      return;
+    }
+    T* tx = carver.take<T>(turned_x);
+    T* ty = carver.take<T>(turned_y);
+    int64_t* found = carver.take<int64_t>(turned_y);
+    const int64_t first = task * width, some = std::min(width, planes - first);
+    gemm.transpose(x + first * p.size, p.size, some, p.size, tx, some);
+    channel_maxima(w, some, tx, ty, found, offsets, at);
+    gemm.transpose(ty, some, p.count, some, y + first * p.count, p.count);
+    for (int64_t i = 0; i < some; ++i) {
+      int64_t* own = index + (first + i) * p.count;
+      for (int64_t o = 0; o < p.count; ++o) own[o] = found[o * some + i];
     }
   });
 }

@@ -155,6 +155,10 @@ class Program:
         self, x: _Array | list[_Array], residual: _Array | None, out: _Array | None, /
     ) -> _Array: ...
 
+# Vectors along an axis divided by max(length, eps), and 1 / that for each.
+def normalize(x: _Array, axis: int, eps: float, /) -> tuple[_Array, _Array]: ...
+def normalize_backward(g: _Array, y: _Array, scale: _Array, axis: int, eps: float, /) -> _Array: ...
+
 # Unpooling and adaptive maxima of (N, C, spatial) or (C, spatial); name: the public function's.
 def place(
     name: str, rank: int, x: _Array, indices: _Array, sizes: Sequence[int], add: bool, /

@@ -587,5 +587,18 @@ def normalize(input: Operand, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) 
     from .elementwise import clamp
     from .reduction import norm
 
-    axes_of(dim, raw(input).ndim, "normalize")
+    x = raw(input)
+    axes = axes_of(dim, x.ndim, "normalize")
+    if p == 2 and eps > 0 and compiled(x) and axes is not None and len(axes) == 1:
+        axis = axes[0]
+        y, scale = _core.normalize(x, axis, eps)
+        if not isinstance(input, TensorBase):
+            return y
+        return record(
+            "Normalize",
+            y,
+            (input,),
+            lambda g: (_core.normalize_backward(g, y, scale, axis, eps),),
+            saves_output=True,
+        )
     return div(input, clamp(norm(input, p, dim, True), min=eps))

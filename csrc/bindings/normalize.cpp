@@ -1,0 +1,102 @@
+// Vectors divided by their length.
+#include "../ops/normalize.h"
+
+#include "rows.h"
+
+namespace fastconv {
+namespace {
+
+// How an array is seen along an axis. Channels of channels-last memory are its last axis.
+VectorShape vectors(const char* fn, PyArrayObject* x, PyObject* axis, bool* last) {
+  const int n = PyArray_NDIM(x);
+  const int64_t at = parse_int(fn, "axis", axis);
+  if (at < 0 || at >= n) {
+    throw std::invalid_argument(std::string(fn) + ": the array has no axis " + std::to_string(at));
+  }
+  VectorShape v{1, PyArray_DIM(x, static_cast<int>(at)), 1};
+  *last = n >= 3 && at == 1 && channels_last(x, n - 2);
+  for (int i = 0; i < n; ++i) {
+    if (i != at) (i < at || *last ? v.outer : v.inner) *= PyArray_DIM(x, i);
+  }
+  return v;
+}
+
+Ref ordered(PyArrayObject* a, bool last) {
+  return last ? dense_channels_last(a, PyArray_NDIM(a) - 2) : dense(a);
+}
+
+Ref new_ordered(PyArrayObject* a, bool last) {
+  const int type = PyArray_TYPE(a);
+  return last ? new_channels_last(shape_of(a), PyArray_NDIM(a) - 2, type)
+              : new_array(shape_of(a), type);
+}
+
+double positive(const char* fn, PyObject* o) {
+  const double eps = parse_double(fn, "eps", o);
+  if (!(eps > 0)) throw std::invalid_argument(std::string(fn) + ": eps must be positive");
+  return eps;
+}
+
+// normalize(x, axis, eps) -> (y, scale): scale has one number for each vector
+PyObject* py_normalize(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 3);
+    const char* fn = "normalize";
+    PyArrayObject* given = float_array(fn, "input", args[0]);
+    bool last;
+    const VectorShape v = vectors(fn, given, args[1], &last);
+    const double eps = positive(fn, args[2]);
+    const int type = PyArray_TYPE(given);
+    const Ref x = ordered(given, last);
+    Ref y = new_ordered(given, last), scale = new_array(Shape(v.outer * v.inner, 1), type);
+    if (PyArray_SIZE(given) > 0) {
+      const int threads = threads_for(given, 2);
+      typed(type, [&](auto zero) {
+        using T = decltype(zero);
+        normalize(v, eps, data<T>(x), data<T>(y), data<T>(scale), threads);
+      });
+    }
+    return Ref(PyTuple_Pack(2, y.get(), scale.get())).release();
+  });
+}
+
+// normalize_backward(grad_output, y, scale, axis, eps)
+PyObject* py_normalize_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 5);
+    const char* fn = "normalize_backward";
+    PyArrayObject* given = float_array(fn, "output", args[1]);
+    PyArrayObject* grad = float_array_like(fn, "grad_output", args[0], given);
+    same_shape(fn, "grad_output", grad, given);
+    PyArrayObject* scales = float_array_like(fn, "scale", args[2], given);
+    bool last;
+    const VectorShape v = vectors(fn, given, args[3], &last);
+    if (PyArray_SIZE(scales) != v.outer * v.inner) {
+      throw std::invalid_argument("normalize_backward: scale must have a number for each vector");
+    }
+    const double eps = positive(fn, args[4]);
+    const Ref y = ordered(given, last), g = ordered(grad, last), scale = dense(scales);
+    Ref dx = new_ordered(given, last);
+    if (PyArray_SIZE(given) == 0) return dx.release();
+    const int threads = threads_for(given, 3);
+    typed(PyArray_TYPE(given), [&](auto zero) {
+      using T = decltype(zero);
+      normalize_backward(v, eps, data<T>(g), data<T>(y), data<T>(scale), data<T>(dx), threads);
+    });
+    return dx.release();
+  });
+}
+
+PyMethodDef kMethods[] = {
+    FASTCONV_METHOD_AS("normalize", py_normalize),
+    FASTCONV_METHOD_AS("normalize_backward", py_normalize_backward),
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+void register_normalize(PyObject* module) {
+  add_methods(module, kMethods);
+}
+
+}  // namespace fastconv

@@ -1,0 +1,98 @@
+#include "normalize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "../isa.h"
+#include "parallel.h"
+
+namespace fastconv {
+namespace {
+
+template <class T>
+const auto& columns_of() {
+  if constexpr (sizeof(T) == 4) {
+    return kernels().norm->last32;
+  } else {
+    return kernels().norm->last64;
+  }
+}
+
+// 1 / max(sqrt(squares), eps), a NaN staying one.
+template <class T>
+T scale_of(T squares, double eps) {
+  const double length = std::sqrt(static_cast<double>(squares));
+  return static_cast<T>(1.0 / (length < eps ? eps : length));
+}
+
+template <class T>
+bool clipped(T scale, double eps) {
+  return static_cast<double>(scale) >= static_cast<double>(static_cast<T>(1.0 / eps));
+}
+
+}  // namespace
+
+template <class T>
+void normalize(const VectorShape& v, double eps, const T* x, T* y, T* scale, int threads) {
+  const T infinity = std::numeric_limits<T>::infinity();
+  if (v.inner == 1) {
+    const auto& norm = of_type<T>(*kernels().norm);
+    parallel_for(v.outer, threads, [&](int64_t row, int) {
+      const T* from = x + row * v.d;
+      scale[row] = scale_of(norm.squares(from, v.d, T(0)), eps);
+      norm.affine(from, nullptr, y + row * v.d, v.d, scale[row], T(0), -infinity, infinity);
+    });
+    return;
+  }
+  const auto& columns = columns_of<T>();
+  const std::vector<T> zeros(static_cast<size_t>(v.inner));
+  parallel_for(v.outer, threads, [&](int64_t o, int) {
+    const T* from = x + o * v.d * v.inner;
+    T* own = scale + o * v.inner;
+    columns.squares(from, zeros.data(), v.d, v.inner, own);
+    for (int64_t i = 0; i < v.inner; ++i) own[i] = scale_of(own[i], eps);
+    columns.affine(from, nullptr, y + o * v.d * v.inner, v.d, v.inner, own, zeros.data(), -infinity,
+                   infinity);
+  });
+}
+
+template <class T>
+void normalize_backward(const VectorShape& v, double eps, const T* g, const T* y, const T* scale,
+                        T* dx, int threads) {
+  if (v.inner == 1) {
+    const auto& norm = of_type<T>(*kernels().norm);
+    parallel_for(v.outer, threads, [&](int64_t row, int) {
+      const int64_t at = row * v.d;
+      T sums[2] = {};
+      norm.dots(g + at, y + at, v.d, T(0), sums);
+      const T b = clipped(scale[row], eps) ? T(0) : -scale[row] * sums[1];
+      norm.affine2(g + at, y + at, dx + at, v.d, scale[row], b, T(0));
+    });
+    return;
+  }
+  const auto& columns = columns_of<T>();
+  const size_t each = static_cast<size_t>(4 * v.inner);  // zeros, two sums, factors of y
+  std::vector<T> numbers(each * static_cast<size_t>(threads));
+  parallel_for(v.outer, threads, [&](int64_t o, int thread) {
+    T* zeros = numbers.data() + each * static_cast<size_t>(thread);
+    T *sums = zeros + v.inner, *b = zeros + 3 * v.inner;
+    const int64_t at = o * v.d * v.inner;
+    const T* own = scale + o * v.inner;
+    columns.dots(g + at, y + at, zeros, v.d, v.inner, sums);
+    for (int64_t i = 0; i < v.inner; ++i) {
+      b[i] = clipped(own[i], eps) ? T(0) : -own[i] * sums[v.inner + i];
+    }
+    columns.affine2(g + at, y + at, dx + at, v.d, v.inner, own, b, zeros);
+  });
+}
+
+#define FASTCONV_INSTANTIATE(T)                                                                 \
+  template void normalize<T>(const VectorShape&, double, const T*, T*, T*, int);                \
+  template void normalize_backward<T>(const VectorShape&, double, const T*, const T*, const T*, \
+                                      T*, int);
+FASTCONV_INSTANTIATE(float)
+FASTCONV_INSTANTIATE(double)
+
+}  // namespace fastconv
