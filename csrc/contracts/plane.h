@@ -10,7 +10,7 @@ namespace fastconv {
 // Where the taps of a plane lie: output (i, j) reads input (i * step + r - top, j * step + s -
 // left) for r < rows, s < cols.
 struct PlaneTaps {
-  int rows, cols;  // rows: 3, 5 or 7; cols: at most most_cols
+  int rows, cols;  // rows: 3, 5 or with step 1 also 7; cols: at most most_cols
   ptrdiff_t top, left;
   int step;  // 1 or 2
 };

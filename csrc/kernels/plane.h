@@ -1,7 +1,7 @@
 // Depthwise and grouped convolution of small planes, read where they lie: no copy, no padding in
 // memory. Lanes whose tap falls into the padding keep their sum.
 //
-// A vector holds a line: part of an output row or, where rows are narrow, up to three whole rows.
+// A vector holds a line: part of an output row or, where rows are narrow, two whole rows.
 #pragma once
 
 #include "../kernels.h"
@@ -93,7 +93,7 @@ template <class T, template <class> class Work>
 int rows_packed(const Work<T>& g) {
   if (g.taps.step > 1 || g.out_cols != g.in_cols) return 1;
   if (g.out_rows + 3 + g.taps.rows > kPackedLines) return 1;
-  return g.in_cols * 3 <= kLanes<T> ? 3 : g.in_cols * 2 <= kLanes<T> ? 2 : 1;
+  return g.in_cols * 2 <= kLanes<T> ? 2 : 1;
 }
 
 template <class T, class Work>
@@ -136,7 +136,7 @@ void packed_masks(const Work& g, int rows_packed, PlaneMasks<T>* masks) {
 // Step is the step of the input.
 template <class T, int KO, int R, int V, int K, int P, int Step>
 struct PlaneTile {
-  static constexpr int L = kLanes<T>, kResults = KO;
+  static constexpr int L = kLanes<T>;
   // Input lines that the tile reads; line i serves the output lines (i - k) / kDown.
   static constexpr int kDown = P > 1 ? P : Step;
   static constexpr int kLines = (R - 1) * kDown + K;
@@ -287,53 +287,45 @@ struct PlaneTile {
   }
 };
 
-template <class Tile, class T>
-FC_INLINE void run_tile(const PlaneSum<T>& g, const PlaneMasks<T>& masks, ptrdiff_t line,
-                        ptrdiff_t vector) {
-  if (Tile::kResults == 1 && g.sources == 1) {
-    Tile::template run<Tile::kResults == 1>(g, masks, line, vector);
-  } else {
-    Tile::template run<false>(g, masks, line, vector);
-  }
-}
-
-template <class T, int KO, int R, int V, int K, int P, int Step>
+template <class T, int KO, int R, int V, int K, int P, int Step, bool Single>
 FC_INLINE ptrdiff_t plane_lines(const PlaneSum<T>& g, const PlaneMasks<T>& masks, ptrdiff_t line) {
   const ptrdiff_t vectors = P > 1 ? 1 : masks.pitch;
   ptrdiff_t v = 0;
-  for (; v + V <= vectors; v += V) run_tile<PlaneTile<T, KO, R, V, K, P, Step>>(g, masks, line, v);
+  for (; v + V <= vectors; v += V) {
+    PlaneTile<T, KO, R, V, K, P, Step>::template run<Single>(g, masks, line, v);
+  }
   if constexpr (V > 1) {
-    if (v < vectors) run_tile<PlaneTile<T, KO, R, 1, K, P, Step>>(g, masks, line, v);
+    if (v < vectors) PlaneTile<T, KO, R, 1, K, P, Step>::template run<Single>(g, masks, line, v);
   }
   return line + R;
 }
 
 constexpr bool kManyPlaneRegisters = kRegisters == 32;
 
-// KO results of one unit.
-template <class T, int KO, int K, int P, int Step>
+// KO results of every unit.
+template <class T, int KO, int K, int P, int Step, bool Single>
 void plane_results(const PlaneSum<T>& g, const PlaneMasks<T>& masks) {
   const ptrdiff_t lines = (g.row_hi + P - 1) / P;
   for (ptrdiff_t line = g.row_lo / P; line < lines;) {
     const ptrdiff_t left = lines - line;
-    if constexpr (kManyPlaneRegisters && KO == 1 && P == 1) {
+    if constexpr (kManyPlaneRegisters && Single && P == 1) {
       // Tall tiles load fewer rows twice, but walk down the plane.
       if (Step == 1 && left >= 14 && (K > 3 || masks.pitch == 1)) {
-        line = plane_lines<T, KO, 14, 1, K, P, Step>(g, masks, line);
+        line = plane_lines<T, KO, 14, 1, K, P, Step, Single>(g, masks, line);
         continue;
       }
       if (left >= 7) {
-        line = plane_lines<T, KO, 7, 2, K, P, Step>(g, masks, line);
+        line = plane_lines<T, KO, 7, 2, K, P, Step, Single>(g, masks, line);
         continue;
       }
     }
-    constexpr int V = P == 1 && KO == 1 ? 2 : 1;
+    constexpr int V = P == 1 && Single ? 2 : 1;
     if (left >= 4) {
-      line = plane_lines<T, KO, 4, V, K, P, Step>(g, masks, line);
+      line = plane_lines<T, KO, 4, V, K, P, Step, Single>(g, masks, line);
     } else if (left >= 2) {
-      line = plane_lines<T, KO, 2, V, K, P, Step>(g, masks, line);
+      line = plane_lines<T, KO, 2, V, K, P, Step, Single>(g, masks, line);
     } else {
-      line = plane_lines<T, KO, 1, V, K, P, Step>(g, masks, line);
+      line = plane_lines<T, KO, 1, V, K, P, Step, Single>(g, masks, line);
     }
   }
 }
@@ -357,12 +349,15 @@ FC_INLINE void plane_units(PlaneSum<T> g, const PlaneMasks<T>& masks) {
   ptrdiff_t left = g.results;
   constexpr int most = most_results<K, Step>();
   if constexpr (most >= 4) {
-    for (; left >= 4; left -= 4, next(4)) plane_results<T, 4, K, P, Step>(g, masks);
+    for (; left >= 4; left -= 4, next(4)) plane_results<T, 4, K, P, Step, false>(g, masks);
   }
   if constexpr (most >= 2) {
-    for (; left >= 2; left -= 2, next(2)) plane_results<T, 2, K, P, Step>(g, masks);
+    for (; left >= 2; left -= 2, next(2)) plane_results<T, 2, K, P, Step, false>(g, masks);
   }
-  for (; left > 0; --left, next(1)) plane_results<T, 1, K, P, Step>(g, masks);
+  for (; left > 0; --left, next(1)) {
+    g.sources == 1 ? plane_results<T, 1, K, P, Step, true>(g, masks)
+                   : plane_results<T, 1, K, P, Step, false>(g, masks);
+  }
 }
 
 // As many units as stay in the nearest cache while tile follows tile.
@@ -408,10 +403,11 @@ ptrdiff_t plane_reach(const Work<T>& g) {
 
 template <class T, int K>
 FC_INLINE void plane_steps(const PlaneSum<T>& g) {
-  if (g.taps.step == 2) return plane_batches<T, K, 1, 2>(g);
+  if constexpr (K < 7) {
+    if (g.taps.step == 2) return plane_batches<T, K, 1, 2>(g);
+  }
   const int packed = rows_packed(g);
   if constexpr (kLanes<T> >= 4) {  // two rows of one column would be a vector of two otherwise
-    if (packed == 3) return plane_batches<T, K, 3, 1>(g);
     if (packed == 2) return plane_batches<T, K, 2, 1>(g);
   }
   plane_batches<T, K, 1, 1>(g);

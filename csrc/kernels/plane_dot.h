@@ -242,7 +242,9 @@ void dot_units(PlaneDots<T> g) {
 
 template <class T, int K>
 FC_INLINE void dot_steps(const PlaneDots<T>& g) {
-  if (g.taps.step == 2) return dot_units<T, K, 1, 2>(g);
+  if constexpr (K < 7) {
+    if (g.taps.step == 2) return dot_units<T, K, 1, 2>(g);
+  }
   if constexpr (kLanes<T> >= 4) {
     if (rows_packed(g) > 1) return dot_units<T, K, 2, 1>(g);
   }

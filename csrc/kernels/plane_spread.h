@@ -73,8 +73,6 @@ struct SpreadTile {
     }
   }
 
-  static constexpr int kResults = 1;
-
   // Pairs of rows from `pair` on, vectors from `vector` on, of every unit.
   template <bool Single>
   static __attribute__((noinline)) void run(const PlaneSum<T>& g, const PlaneMasks<T>& masks,
@@ -115,13 +113,16 @@ struct SpreadTile {
 
 template <class T, int R, int K>
 FC_INLINE ptrdiff_t spread_pairs(const PlaneSum<T>& g, const PlaneMasks<T>& masks, ptrdiff_t pair) {
-  for (ptrdiff_t v = 0; v < masks.pitch; ++v) run_tile<SpreadTile<T, R, K>>(g, masks, pair, v);
+  for (ptrdiff_t v = 0; v < masks.pitch; ++v) {
+    g.sources == 1 ? SpreadTile<T, R, K>::template run<true>(g, masks, pair, v)
+                   : SpreadTile<T, R, K>::template run<false>(g, masks, pair, v);
+  }
   return pair + R;
 }
 
 template <class T, int K>
 void spread_planes(PlaneSum<T> g) {
-  constexpr int R = kManyPlaneRegisters ? (K == 3 ? 4 : K == 5 ? 3 : 2) : K == 3 ? 2 : 1;
+  constexpr int R = kManyPlaneRegisters ? (K == 3 ? 4 : 3) : K == 3 ? 2 : 1;
   PlaneMasks<T> masks;
   spread_masks(g, Spread<K>::kFirst, Spread<K>::kCount, &masks);
   const ptrdiff_t results = g.results, plane = g.out_rows * g.out_cols;
@@ -148,13 +149,7 @@ void plane_spread(const PlaneSum<T>& all) {
   const ptrdiff_t batch = plane_batch(g);
   for (ptrdiff_t units = all.units; units > 0; units -= batch) {
     g.units = units < batch ? units : batch;
-    if (g.taps.rows == 3) {
-      spread_planes<T, 3>(g);
-    } else if (g.taps.rows == 5) {
-      spread_planes<T, 5>(g);
-    } else {
-      spread_planes<T, 7>(g);
-    }
+    g.taps.rows == 3 ? spread_planes<T, 3>(g) : spread_planes<T, 5>(g);
     g.src += g.units * g.next_src;
     g.w += g.units * g.next_w;
     g.out += g.units * g.next_out;

@@ -100,7 +100,7 @@ double plane_cost(const ConvProblem& p, const Dims& out, double pairs, double pr
                   double lanes) {
   const double cols = static_cast<double>(out[2]), rows = static_cast<double>(out[1]);
   const double packed =
-      p.unit_stride() ? std::max(1.0, std::min(3.0, std::floor(lanes / cols))) : 1;
+      p.unit_stride() ? std::max(1.0, std::min(2.0, std::floor(lanes / cols))) : 1;
   const double vectors = std::ceil(rows / packed) * std::ceil(cols / lanes);
   const double taps = static_cast<double>(p.taps());
   return kBesideTiles * pairs * static_cast<double>(p.n) * (vectors * taps * product + rest);
