@@ -183,3 +183,22 @@ def test_the_compiled_linear_refuses() -> None:
         with pytest.raises(TypeError, match="linear"):
             call()
     assert core.linear(x[:0], w, None).shape == (0, 2)
+
+
+@pytest.mark.parametrize("count", [3, 20, 100])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_log_softmax_of_large_scores_keeps_its_digits(axis: int, count: int) -> None:
+    """The largest is subtracted first, not added to the logarithm of the sum."""
+    x = np.float32(1000) - np.random.default_rng(0).random((count, count)).astype(np.float32)
+    wide = x.astype(np.float64) - x.max(axis, keepdims=True)
+    expected = wide - np.log(np.exp(wide).sum(axis, keepdims=True))
+    np.testing.assert_allclose(F.log_softmax(x, axis), expected, rtol=1e-6)
+
+
+def test_cross_entropy_of_ignored_targets_sends_nothing_back() -> None:
+    for smoothing in (0.0, 0.1):
+        x = fastconv.tensor(np.ones((2, 3)), requires_grad=True)
+        loss = F.cross_entropy(x, np.array([-100, -100]), label_smoothing=smoothing)
+        assert np.isnan(loss.item())
+        loss.backward()
+        np.testing.assert_array_equal(x.grad.numpy(), 0)

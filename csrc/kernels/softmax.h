@@ -19,11 +19,12 @@ FC_INLINE Vec<T> largest_lane(Vec<T> v) {
   return folded<kLanes<T> / 2, T>(v, [](Vec<T> a, Vec<T> b) FC_LAMBDA { return larger<T>(a, b); });
 }
 
-// What the logarithm of a softmax subtracts, and what a softmax is multiplied by.
+// What the logarithm of a softmax subtracts from x - top, and what a softmax is multiplied by. (The
+// largest goes first: added to the logarithm of the sum it would swallow its digits.)
 template <class T>
-FC_INLINE T change_of(T top, T sum, bool logarithm) {
+FC_INLINE T change_of(T sum, bool logarithm) {
   if (!logarithm) return T(1) / sum;
-  return top + (sizeof(T) == 4 ? __builtin_logf(sum) : static_cast<T>(__builtin_log(sum)));
+  return sizeof(T) == 4 ? __builtin_logf(sum) : static_cast<T>(__builtin_log(sum));
 }
 
 // Lanes that are not there hold minus infinity: they are never the largest, and add nothing.
@@ -47,9 +48,9 @@ FC_INLINE void softmax_short(const T* x, T* y, ptrdiff_t n, bool logarithm) {
     e[i] = exp<T>(v[i] - top);
     sum += e[i];
   }
-  const Vec<T> change = splat(change_of(top[0], total<T>(sum), logarithm));
+  const Vec<T> change = splat(change_of(total<T>(sum), logarithm));
   FC_UNROLL for (int i = 0; i < V; ++i) {
-    put(y + i * L, logarithm ? v[i] - change : e[i] * change, i < V - 1 ? L : rest);
+    put(y + i * L, logarithm ? (v[i] - top) - change : e[i] * change, i < V - 1 ? L : rest);
   }
 }
 
@@ -69,9 +70,9 @@ void softmax_row(const T* x, T* y, ptrdiff_t n, bool logarithm) {
     if (!logarithm) put(y + i, e, lanes);
     sum += e;
   });
-  const Vec<T> change = splat(change_of(top[0], total<T>(sum), logarithm));
+  const Vec<T> change = splat(change_of(total<T>(sum), logarithm));
   each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-    put(y + i, logarithm ? get(x + i, lanes) - change : get(y + i, lanes) * change, lanes);
+    put(y + i, logarithm ? (get(x + i, lanes) - top) - change : get(y + i, lanes) * change, lanes);
   });
 }
 
@@ -114,10 +115,10 @@ FC_INLINE void softmax_lanes(const T* x, T* y, ptrdiff_t d, ptrdiff_t stride, in
     if (!logarithm) store(scratch + i * L, e);
     sum += e;
   }
-  const Vec<T> change = logarithm ? top + logarithm_of<T>(sum) : splat(T(1)) / sum;
+  const Vec<T> change = logarithm ? logarithm_of<T>(sum) : splat(T(1)) / sum;
   for (ptrdiff_t i = 0; i < d; ++i) {
     const Vec<T> v = load(scratch + i * L);
-    put(y + i * stride, logarithm ? v - change : v * change, lanes);
+    put(y + i * stride, logarithm ? (v - top) - change : v * change, lanes);
   }
 }
 

@@ -188,8 +188,8 @@ struct Hardswish {
   static FC_INLINE Vec<T> f(Vec<T> x, Params<T> p) { return x * Hardsigmoid<T>::f(x, p); }
   static FC_INLINE Vec<T> dx(Vec<T> g, Vec<T> x, Params<T>) {
     const Vec<T> inside = g * fma(x, splat(T(1) / T(3)), splat(T(0.5)));
-    const Vec<T> low = x < splat(T(-3)) ? Vec<T>{} : inside;
-    return x > splat(T(3)) ? g : low;
+    const Vec<T> low = x <= splat(T(-3)) ? Vec<T>{} : inside;
+    return x >= splat(T(3)) ? g : low;
   }
 };
 

@@ -554,7 +554,7 @@ def hardswish_backward(grad_output: Array, input: Array) -> Any:
 
 
 def _plain_hardswish_backward(g: Array, x: Array) -> Any:
-    slope = np.where(x < -3, 0, np.where(x <= 3, x / 3 + 0.5, 1))
+    slope = np.where(x <= -3, 0, np.where(x < 3, x / 3 + 0.5, 1))
     return g * slope.astype(g.dtype, copy=False)
 
 

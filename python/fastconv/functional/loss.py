@@ -14,7 +14,7 @@ from ._tools import compiled, fit_together
 from .activation import logsigmoid
 from .arithmetic import add, mul, rsub, sub
 from .elementwise import abs as absolute
-from .elementwise import neg, square
+from .elementwise import masked_fill, neg, square
 from .narrow import floats_only, in_float32
 from .reduction import mean, sum
 from .softmax import log_softmax
@@ -263,10 +263,11 @@ def cross_entropy(
     shape = [1] * x.ndim
     shape[axis] = -1
     weighted = log_p if w is None else mul(log_p, w.reshape(shape))
-    even = mul(neg(sum(weighted, axis)), counts.astype(x.dtype))
+    even = masked_fill(neg(sum(weighted, axis)), ~counts, 0.0)
     if reduction == "mean":
         total = counts.sum() if w is None else (w[safe] * counts).sum()
-        even = mul(sum(even), float(1 / total) if total else float("nan"))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            even = mul(sum(even), float(np.divide(1.0, total)))
     elif reduction == "sum":
         even = sum(even)
     spread = label_smoothing / x.shape[axis]
