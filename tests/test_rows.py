@@ -156,3 +156,32 @@ def test_normalize_along_every_axis(axis, dtype):
         np.testing.assert_array_equal(F.normalize(given, dim=axis, eps=1e-3), y.detach().numpy())
         (back,) = fastconv.autograd.grad(y, [tensor], [gradient])
         np.testing.assert_allclose(np.asarray(back), gx, rtol=rtol, atol=rtol * np.abs(gx).max())
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 5, 7), (3, 64, 4, 4), (2, 8, 9)])
+def test_glu_in_either_layout(shape):
+    x = RNG.standard_normal(shape).astype(np.float32)
+    first, gate = np.split(x, 2, 1)
+    s = 1 / (1 + np.exp(-gate.astype(np.float64)))
+    g = RNG.standard_normal(first.shape).astype(np.float32)
+    gx = np.concatenate([g * s, g * first * s * (1 - s)], 1)
+    for given, gradient in [(x, g), (last(x), last(g)), (last(x), g)]:
+        tensor = fastconv.tensor(given, requires_grad=True)
+        y = F.glu(tensor, 1)
+        np.testing.assert_allclose(y.detach().numpy(), first * s, rtol=1e-6, atol=1e-7)
+        (back,) = fastconv.autograd.grad(y, [tensor], [gradient])
+        np.testing.assert_allclose(np.asarray(back), gx, rtol=1e-5, atol=1e-6)
+
+
+def test_classes_in_channels_last_memory():
+    w = RNG.uniform(0.1, 2, 21).astype(np.float32)
+    for how in ("mean", "sum", "none"):
+        expected = F.nll_loss(X, LABELS, w, ignore_index=3, reduction=how)
+        np.testing.assert_array_equal(
+            F.nll_loss(last(X), LABELS, w, ignore_index=3, reduction=how), expected
+        )
+        g = RNG.standard_normal(expected.shape).astype(np.float32)
+        gx = F.nll_loss_backward(g, X, LABELS, w, 3, how)
+        got = F.nll_loss_backward(g, last(X), LABELS, w, 3, how)
+        np.testing.assert_array_equal(got, gx)
+        assert np.moveaxis(got, 1, -1).flags.c_contiguous

@@ -82,16 +82,19 @@ PyObject* py_prelu_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
   });
 }
 
-// Outer and inner extents around an axis that is halved; the shape of a half.
-Shape halves(const char* fn, PyArrayObject* x, PyObject* axis, int64_t* outer, int64_t* inner) {
+// Outer and inner extents around an axis that is halved, in the order of memory; the shape of a
+// half. Channels of channels-last memory are its last axis.
+Shape halves(const char* fn, PyArrayObject* x, PyObject* axis, int64_t* outer, int64_t* inner,
+             bool* last) {
   const int64_t at = parse_int(fn, "axis", axis);
   Shape shape = shape_of(x);
   if (at < 0 || at >= shape.n || shape[static_cast<int>(at)] % 2) {
     throw std::invalid_argument(std::string(fn) + ": the axis must be there, with an even extent");
   }
   shape[static_cast<int>(at)] /= 2;
+  *last = shape.n >= 3 && at == 1 && channels_last(x, shape.n - 2);
   *outer = *inner = 1;
-  for (int i = 0; i < shape.n; ++i) (i < at ? *outer : *inner) *= shape[i];
+  for (int i = 0; i < shape.n; ++i) (i < at || (*last && i != at) ? *outer : *inner) *= shape[i];
   return shape;
 }
 
@@ -101,9 +104,11 @@ PyObject* py_glu(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     expect_args(nargs, 2);
     PyArrayObject* given = float_array("glu", "input", args[0]);
     int64_t outer, inner;
-    const Shape shape = halves("glu", given, args[1], &outer, &inner);
-    const Ref x = dense(given);
-    Ref y = new_array(shape, PyArray_TYPE(given));
+    bool last;
+    const Shape shape = halves("glu", given, args[1], &outer, &inner, &last);
+    const int rank = shape.n - 2, type = PyArray_TYPE(given);
+    const Ref x = last ? dense_channels_last(given, rank) : dense(given);
+    Ref y = last ? new_channels_last(shape, rank, type) : new_array(shape, type);
     if (outer * inner == 0) return y.release();
     const int threads = threads_for(given, 1.5);
     typed(PyArray_TYPE(given), [&](auto zero) {
@@ -122,13 +127,17 @@ PyObject* py_glu_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     PyArrayObject* given = float_array(fn, "input", args[1]);
     PyArrayObject* grad = float_array_like(fn, "grad_output", args[0], given);
     int64_t outer, inner;
-    const Shape shape = halves(fn, given, args[2], &outer, &inner);
+    bool last;
+    const Shape shape = halves(fn, given, args[2], &outer, &inner, &last);
+    const int rank = shape.n - 2, type = PyArray_TYPE(given);
     if (!(shape_of(grad) == shape)) {
       throw std::invalid_argument("glu_backward: grad_output must have shape " + shape_text(shape) +
                                   ", but got shape " + shape_text(shape_of(grad)));
     }
-    const Ref x = dense(given), g = dense(grad);
-    Ref dx = new_array(shape_of(given), PyArray_TYPE(given));
+    const Ref x = last ? dense_channels_last(given, rank) : dense(given);
+    const Ref g = last ? dense_channels_last(grad, rank) : dense(grad);
+    Ref dx =
+        last ? new_channels_last(shape_of(given), rank, type) : new_array(shape_of(given), type);
     if (outer * inner == 0) return dx.release();
     const int threads = threads_for(given, 2.5);
     typed(PyArray_TYPE(given), [&](auto zero) {

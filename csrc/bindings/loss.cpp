@@ -83,8 +83,12 @@ PyObject* py_pair_loss_backward(PyObject*, PyObject* const* args, Py_ssize_t nar
 
 // Scores of shape (N, C, ...) or (C) and their targets, int64 and of the shape without classes.
 Classes classes_of(const char* fn, const Shape& shape, PyArrayObject* target, PyObject* ignored) {
-  Classes k{1, shape[0], 1, static_cast<const int64_t*>(PyArray_DATA(target)),
-            parse_int(fn, "ignore_index", ignored)};
+  Classes k{1,
+            shape[0],
+            1,
+            static_cast<const int64_t*>(PyArray_DATA(target)),
+            parse_int(fn, "ignore_index", ignored),
+            false};
   if (shape.n > 1) {
     k.n = shape[0];
     k.c = shape[1];
@@ -126,8 +130,12 @@ PyObject* py_likelihood(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     PyArrayObject* given = float_array(fn, "input", args[0]);
     if (PyArray_NDIM(given) < 1) throw std::invalid_argument("nll_loss: input has no classes");
     const int type = PyArray_TYPE(given);
-    const Ref x = dense(given), t = targets(fn, args[1]);
-    const Classes k = classes_of(fn, shape_of(given), t.array(), args[3]);
+    const int n = PyArray_NDIM(given);
+    const bool last = n >= 3 && channels_last(given, n - 2);
+    const Ref x = last ? dense_channels_last(given, n - 2) : dense(given);
+    const Ref t = targets(fn, args[1]);
+    Classes k = classes_of(fn, shape_of(given), t.array(), args[3]);
+    k.last = last;
     const Ref weight = class_weight(fn, args[2], type, k.c);
     Ref loss = new_array(shape_of(t.array()), type);
     double total = 0, shares = 0;
@@ -139,18 +147,19 @@ PyObject* py_likelihood(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   });
 }
 
-// likelihood_backward(g, shape of scores, target, weight, ignore_index, scale) -> dscores; g has
-// one element or the targets' shape
+// likelihood_backward(g, shape of scores, target, weight, ignore_index, scale, last) -> dscores in
+// C order or with channels last; g has one element or the targets' shape
 PyObject* py_likelihood_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   return guarded([&] {
-    expect_args(nargs, 6);
+    expect_args(nargs, 7);
     const char* fn = "nll_loss_backward";
     PyArrayObject* grad = float_array(fn, "grad_output", args[0]);
     const Shape shape = parse_shape(fn, "shape", args[1]);
     if (shape.n < 1) throw std::invalid_argument("nll_loss_backward: input has no classes");
     const int type = PyArray_TYPE(grad);
     const Ref t = targets(fn, args[2]);
-    const Classes k = classes_of(fn, shape, t.array(), args[4]);
+    Classes k = classes_of(fn, shape, t.array(), args[4]);
+    k.last = parse_bool(fn, "last", args[6]) && shape.n >= 3;
     const Ref weight = class_weight(fn, args[3], type, k.c);
     const bool each = PyArray_SIZE(grad) == k.count() && PyArray_NDIM(grad) != 0;
     if (!each && PyArray_SIZE(grad) != 1) {
@@ -158,7 +167,7 @@ PyObject* py_likelihood_backward(PyObject*, PyObject* const* args, Py_ssize_t na
     }
     const double scale = parse_double(fn, "scale", args[5]);
     const Ref g = dense(grad);
-    Ref dx = new_array(shape, type);
+    Ref dx = k.last ? new_channels_last(shape, shape.n - 2, type) : new_array(shape, type);
     typed(type, [&](auto zero) {
       using T = decltype(zero);
       likelihood_backward<T>(k, data<T>(g), each, data<T>(weight), scale, data<T>(dx),

@@ -81,7 +81,7 @@ void likelihood(const Classes& k, const T* score, const T* weight, T* loss, doub
         continue;
       }
       const T share = weight ? weight[t] : T(1);
-      loss[i] = -score[(n * k.c + t) * k.s + s] * share;
+      loss[i] = -score[k.at(n, s, t)] * share;
       sum += static_cast<double>(loss[i]);
       share_sum += static_cast<double>(share);
     }
@@ -100,7 +100,7 @@ void likelihood_backward(const Classes& k, const T* g, bool each, const T* weigh
       const int64_t i = n * k.s + s, t = k.target[i];
       if (t == k.ignored) continue;
       const T share = static_cast<T>(scale * static_cast<double>(weight ? weight[t] : T(1)));
-      image[t * k.s + s] = -(each ? g[i] : *g) * share;
+      dscore[k.at(n, s, t)] = -(each ? g[i] : *g) * share;
     }
   });
 }

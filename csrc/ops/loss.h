@@ -26,6 +26,10 @@ struct Classes {
   int64_t n, c, s;
   const int64_t* target;
   int64_t ignored;
+  bool last;  // channels-last memory: (n, s, c)
+  int64_t at(int64_t i, int64_t position, int64_t k) const {
+    return i * c * s + (last ? position * c + k : k * s + position);
+  }
   int64_t count() const { return n * s; }
   // The first target that is no class, or -1.
   int64_t misfit() const;

@@ -272,6 +272,7 @@ def likelihood_backward(
     weight: _Array | None,
     ignore_index: int,
     scale: float,
+    last: bool,
     /,
 ) -> _Array: ...
 

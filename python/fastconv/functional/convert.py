@@ -42,6 +42,13 @@ def channels_last_layout(x: Array) -> Array:
     return x if last.flags.c_contiguous else np.moveaxis(np.ascontiguousarray(last), -1, 1)
 
 
+def is_channels_last(x: Array) -> bool:
+    """Whether (N, C, ...) lies as (N, ..., C) in memory, and not in C order too."""
+    if x.ndim < 3 or x.flags.c_contiguous:
+        return False
+    return bool(np.moveaxis(x, 1, -1).flags.c_contiguous)
+
+
 def laid_out_as(y: Array, x: Array) -> Array:
     """`y`, with channels last where `x` has them so and both are (N, C, ...)."""
     same = x.ndim == y.ndim and x.ndim > 3 and not x.flags.c_contiguous

@@ -13,6 +13,7 @@ from ._pairs import pair_loss
 from ._tools import compiled, fit_together
 from .activation import logsigmoid
 from .arithmetic import add, mul, rsub, sub
+from .convert import is_channels_last
 from .elementwise import abs as absolute
 from .elementwise import masked_fill, neg, square
 from .narrow import floats_only, in_float32
@@ -110,15 +111,22 @@ def nll_loss_backward(
     if reduction == "mean":
         shares = float(counts.sum() if w is None else (w[safe] * counts).sum())
         scale = 1 / shares if shares else np.nan
-    return _likelihood_backward(grad_output, input.shape, t, w, ignore_index, scale)
+    last = is_channels_last(input)
+    return _likelihood_backward(grad_output, input.shape, t, w, ignore_index, scale, last)
 
 
 def _likelihood_backward(
-    g: Array, shape: tuple[int, ...], t: Array, w: Array | None, ignore_index: int, scale: float
+    g: Array,
+    shape: tuple[int, ...],
+    t: Array,
+    w: Array | None,
+    ignore_index: int,
+    scale: float,
+    last: bool,
 ) -> Array:
-    """``-scale * g * w[t]`` at the targets that count, 0 elsewhere."""
+    """``-scale * g * w[t]`` at the targets that count, 0 elsewhere; channels last in memory?"""
     if compiled(g):
-        return _core.likelihood_backward(g, shape, t, w, ignore_index, scale)
+        return _core.likelihood_backward(g, shape, t, w, ignore_index, scale, last)
     axis = 0 if len(shape) == 1 else 1
     counts = t != ignore_index
     safe = np.where(counts, t, 0)
@@ -195,12 +203,12 @@ def _nll(
         y = np.asarray(_reduced(name, losses, reduction))
     if not (isinstance(input, TensorBase) or isinstance(target, TensorBase)):
         return y
-    known = np.array(t)
+    known, shape, last = np.array(t), x.shape, is_channels_last(x)
     return record(
         "NllLoss",
         y,
         (input,),
-        lambda g: (_likelihood_backward(g, x.shape, known, w, ignore_index, scale),),
+        lambda g: (_likelihood_backward(g, shape, known, w, ignore_index, scale, last),),
     )
 
 

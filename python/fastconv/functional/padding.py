@@ -74,11 +74,6 @@ def _taps(n: int, before: int, after: int, mode: str) -> Taps:
     return Taps(_sources(n, before, after, mode)[:, None], None, n)
 
 
-def _crops(sides: list[tuple[int, int]]) -> tuple[slice, ...]:
-    """What negative padding leaves of each axis."""
-    return tuple(slice(max(-b, 0), -max(-a, 0) or None) for b, a in sides)
-
-
 def pad_backward(
     grad_output: Array, input_shape: Sequence[int], pad: Sequence[int], mode: str = "constant"
 ) -> Array:
@@ -92,9 +87,12 @@ def pad_backward(
         )
         if all(b >= 0 and a >= 0 for b, a in sides):
             return grad_output[inner]
-        gx = np.zeros(shape, grad_output.dtype)
-        gx[_crops(sides)] = grad_output[inner]
-        return gx
+        # The other way round: what was cut off gets zeros.
+        tables = tuple(
+            _sources(g, -b, -a, mode) if b or a else None
+            for (b, a), g in zip(sides, grad_output.shape, strict=True)
+        )
+        return _core.pad("pad_backward", grad_output, tables, np.zeros((), grad_output.dtype))
     for n, (before, after) in zip(shape, sides, strict=True):
         _check("pad_backward", n, before, after, mode)
     if is_half(grad_output.dtype):
