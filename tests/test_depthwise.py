@@ -22,6 +22,13 @@ PROBLEMS = [
     (1, 1, (20, 70), (11, 11), (1, 1), (5, 5), (1, 1)),
     (4, 1, (2, 5), (1, 1), (4, 4), (0, 0), (1, 1)),
     (2, 3, (16, 16), (4, 1), (1, 1), (6, 0), (2, 1)),
+    # many units: most are read where they lie, those at the ends from a copy
+    (70, 1, (7, 7), (3, 3), (1, 1), (1, 1), (1, 1)),
+    (33, 2, (5, 8), (5, 5), (1, 1), (2, 2), (1, 1)),
+    (20, 1, (14, 14), (7, 7), (1, 1), (3, 3), (1, 1)),
+    (18, 4, (15, 30), (3, 3), (1, 1), (1, 2), (1, 1)),
+    (24, 1, (14, 14), (5, 5), (2, 2), (2, 2), (1, 1)),
+    (17, 3, (57, 35), (3, 3), (2, 2), (1, 1), (1, 1)),
 ]
 
 
@@ -73,6 +80,19 @@ def test_infinite_weight_beside_padding_is_nan() -> None:
     assert np.isnan(y[0, 0, :, :2]).all()
     assert np.isinf(y[0, 0, 2:, 2:]).all()
     assert np.isfinite(y[0, 1]).all()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_infinite_gradient_beside_padding_is_nan(stride: int) -> None:
+    """Taps that multiply it with padding are NaN, the others infinite, whatever skips padding."""
+    x = np.ones((1, 40, 9, 9), np.float32)
+    dy = np.ones((1, 40, -(-9 // stride), -(-9 // stride)), np.float32)
+    dy[0, 3, 0, 0] = np.inf
+    dw = _core.conv_weight_grad(2, x, (40, 1, 3, 3), dy, stride, 1, 1, 40, "depthwise")
+    assert np.isnan(dw[3, 0, 0]).all()
+    assert np.isnan(dw[3, 0, :, 0]).all()
+    assert np.isinf(dw[3, 0, 1:, 1:]).all()
+    assert np.isfinite(np.delete(dw, 3, 0)).all()
 
 
 def test_infinite_values_stay_with_their_taps() -> None:
