@@ -7,13 +7,13 @@ namespace fastconv {
 namespace {
 
 // How an array is seen along an axis. Channels of channels-last memory are its last axis.
-VectorShape vectors(const char* fn, PyArrayObject* x, PyObject* axis, bool* last) {
+VectorShape vectors(const char* fn, PyArrayObject* x, PyObject* axis, PyObject* rms, bool* last) {
   const int n = PyArray_NDIM(x);
   const int64_t at = parse_int(fn, "axis", axis);
   if (at < 0 || at >= n) {
     throw std::invalid_argument(std::string(fn) + ": the array has no axis " + std::to_string(at));
   }
-  VectorShape v{1, PyArray_DIM(x, static_cast<int>(at)), 1};
+  VectorShape v{1, PyArray_DIM(x, static_cast<int>(at)), 1, parse_bool(fn, "rms", rms)};
   *last = n >= 3 && at == 1 && channels_last(x, n - 2);
   for (int i = 0; i < n; ++i) {
     if (i != at) (i < at || *last ? v.outer : v.inner) *= PyArray_DIM(x, i);
@@ -37,14 +37,14 @@ double positive(const char* fn, PyObject* o) {
   return eps;
 }
 
-// normalize(x, axis, eps) -> (y, scale): scale has one number for each vector
+// normalize(x, axis, eps, rms) -> (y, scale): scale has one number for each vector
 PyObject* py_normalize(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   return guarded([&] {
-    expect_args(nargs, 3);
+    expect_args(nargs, 4);
     const char* fn = "normalize";
     PyArrayObject* given = float_array(fn, "input", args[0]);
     bool last;
-    const VectorShape v = vectors(fn, given, args[1], &last);
+    const VectorShape v = vectors(fn, given, args[1], args[3], &last);
     const double eps = positive(fn, args[2]);
     const int type = PyArray_TYPE(given);
     const Ref x = ordered(given, last);
@@ -60,17 +60,17 @@ PyObject* py_normalize(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   });
 }
 
-// normalize_backward(grad_output, y, scale, axis, eps)
+// normalize_backward(grad_output, y, scale, axis, eps, rms)
 PyObject* py_normalize_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   return guarded([&] {
-    expect_args(nargs, 5);
+    expect_args(nargs, 6);
     const char* fn = "normalize_backward";
     PyArrayObject* given = float_array(fn, "output", args[1]);
     PyArrayObject* grad = float_array_like(fn, "grad_output", args[0], given);
     same_shape(fn, "grad_output", grad, given);
     PyArrayObject* scales = float_array_like(fn, "scale", args[2], given);
     bool last;
-    const VectorShape v = vectors(fn, given, args[3], &last);
+    const VectorShape v = vectors(fn, given, args[3], args[5], &last);
     if (PyArray_SIZE(scales) != v.outer * v.inner) {
       throw std::invalid_argument("normalize_backward: scale must have a number for each vector");
     }

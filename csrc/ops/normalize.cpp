@@ -20,16 +20,22 @@ const auto& columns_of() {
   }
 }
 
-// 1 / max(sqrt(squares), eps), a NaN staying one.
 template <class T>
-T scale_of(T squares, double eps) {
+T scale_of(const VectorShape& v, T squares, double eps) {
+  if (v.rms) {
+    const double mean = static_cast<double>(squares) / static_cast<double>(v.d);
+    return static_cast<T>(1.0 / std::sqrt(mean + eps));
+  }
   const double length = std::sqrt(static_cast<double>(squares));
   return static_cast<T>(1.0 / (length < eps ? eps : length));
 }
 
+// The factor of y in the gradient, from <g, y>.
 template <class T>
-bool clipped(T scale, double eps) {
-  return static_cast<double>(scale) >= static_cast<double>(static_cast<T>(1.0 / eps));
+T back_of(const VectorShape& v, T scale, T dot, double eps) {
+  if (v.rms) return -scale * dot / static_cast<T>(v.d);
+  const bool clipped = static_cast<double>(scale) >= static_cast<double>(static_cast<T>(1.0 / eps));
+  return clipped ? T(0) : -scale * dot;
 }
 
 }  // namespace
@@ -41,7 +47,7 @@ void normalize(const VectorShape& v, double eps, const T* x, T* y, T* scale, int
     const auto& norm = of_type<T>(*kernels().norm);
     parallel_for(v.outer, threads, [&](int64_t row, int) {
       const T* from = x + row * v.d;
-      scale[row] = scale_of(norm.squares(from, v.d, T(0)), eps);
+      scale[row] = scale_of(v, norm.squares(from, v.d, T(0)), eps);
       norm.affine(from, nullptr, y + row * v.d, v.d, scale[row], T(0), -infinity, infinity);
     });
     return;
@@ -52,7 +58,7 @@ void normalize(const VectorShape& v, double eps, const T* x, T* y, T* scale, int
     const T* from = x + o * v.d * v.inner;
     T* own = scale + o * v.inner;
     columns.squares(from, zeros.data(), v.d, v.inner, own);
-    for (int64_t i = 0; i < v.inner; ++i) own[i] = scale_of(own[i], eps);
+    for (int64_t i = 0; i < v.inner; ++i) own[i] = scale_of(v, own[i], eps);
     columns.affine(from, nullptr, y + o * v.d * v.inner, v.d, v.inner, own, zeros.data(), -infinity,
                    infinity);
   });
@@ -67,7 +73,7 @@ void normalize_backward(const VectorShape& v, double eps, const T* g, const T* y
       const int64_t at = row * v.d;
       T sums[2] = {};
       norm.dots(g + at, y + at, v.d, T(0), sums);
-      const T b = clipped(scale[row], eps) ? T(0) : -scale[row] * sums[1];
+      const T b = back_of(v, scale[row], sums[1], eps);
       norm.affine2(g + at, y + at, dx + at, v.d, scale[row], b, T(0));
     });
     return;
@@ -82,7 +88,7 @@ void normalize_backward(const VectorShape& v, double eps, const T* g, const T* y
     const T* own = scale + o * v.inner;
     columns.dots(g + at, y + at, zeros, v.d, v.inner, sums);
     for (int64_t i = 0; i < v.inner; ++i) {
-      b[i] = clipped(own[i], eps) ? T(0) : -own[i] * sums[v.inner + i];
+      b[i] = back_of(v, own[i], sums[v.inner + i], eps);
     }
     columns.affine2(g + at, y + at, dx + at, v.d, v.inner, own, b, zeros);
   });

@@ -513,9 +513,29 @@ def rms_norm(
     if weight is not None and raw(weight).shape != shape:
         raise ValueError(f"rms_norm: weight must have shape {shape}, got {raw(weight).shape}")
     small = float(np.finfo(x.dtype).eps) if eps is None else eps
-    power = mean(square(input), tuple(range(-len(shape), 0)), True)
-    y = mul(input, rsqrt(add(power, small)))
+    if compiled(x) and small > 0 and x.size:
+        y = _over_rms(input, len(shape), small)
+    else:
+        power = mean(square(input), tuple(range(-len(shape), 0)), True)
+        y = mul(input, rsqrt(add(power, small)))
     return y if weight is None else mul(y, weight)
+
+
+def _over_rms(input: Operand, last: int, eps: float) -> Result:
+    """Rows of the `last` axes divided by the root of their mean square."""
+    x = raw(input)
+    lead = x.shape[: x.ndim - last]
+    rows, axis = (*lead, x.size // max(int(np.prod(lead)), 1)), len(lead)
+    out, scale = _core.normalize(x.reshape(rows), axis, eps, True)
+    y = out.reshape(x.shape)
+    if not isinstance(input, TensorBase):
+        return y
+
+    def backward(g: Array) -> tuple[Array]:
+        gx = _core.normalize_backward(g.reshape(rows), out, scale, axis, eps, True)
+        return (gx.reshape(x.shape),)
+
+    return record("RmsNorm", y, (input,), backward, saves_output=True)
 
 
 # ---- across channels -----------------------------------------------------------------------------
@@ -591,14 +611,14 @@ def normalize(input: Operand, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) 
     axes = axes_of(dim, x.ndim, "normalize")
     if p == 2 and eps > 0 and compiled(x) and axes is not None and len(axes) == 1:
         axis = axes[0]
-        y, scale = _core.normalize(x, axis, eps)
+        y, scale = _core.normalize(x, axis, eps, False)
         if not isinstance(input, TensorBase):
             return y
         return record(
             "Normalize",
             y,
             (input,),
-            lambda g: (_core.normalize_backward(g, y, scale, axis, eps),),
+            lambda g: (_core.normalize_backward(g, y, scale, axis, eps, False),),
             saves_output=True,
         )
     return div(input, clamp(norm(input, p, dim, True), min=eps))
