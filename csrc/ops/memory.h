@@ -29,6 +29,14 @@ void set_workspace_limit(size_t bytes);
 // The second-level cache of one core, which block sizes follow.
 size_t l2_bytes();
 
+// A size for scratch that comes and goes, rounded up to one of few: scratch of many sizes then is
+// the same memory again and again, and stays in the caches.
+inline size_t common_size(size_t bytes) {
+  size_t size = size_t{1} << 20;
+  while (size < bytes) size *= 4;
+  return size;
+}
+
 // One allocation cut into aligned arrays, released at the end of the scope.
 class Scratch {
  public:

@@ -220,7 +220,7 @@ void Program::run(const std::vector<Part>& parts, const void* residual, void* y)
   size_t half = parts.size() > 1 ? static_cast<size_t>(checked_product(input_)) * item_ : 0;
   for (size_t i = 0; i + 1 < steps; ++i) half = std::max(half, steps_[i].bytes);
   half = Carver::bytes<char>(half);
-  const Scratch scratch(2 * half);
+  const Scratch scratch(half ? common_size(2 * half) : 0);
   char* const halves[2] = {scratch.data(), scratch.data() + half};
 
   const void* at = parts[0].data;  // the latest result
