@@ -79,7 +79,8 @@ struct WinogradProduct {
   bool resume;      // sums start from C: splitting the depth changes no bit
   bool add;         // sums are added to C: short sums err less
   const T* next_a;  // A of the next product, whose first rows are fetched meanwhile
-  // What later products read: this many elements are brought to the second-level cache.
+  // What later products read: this many elements are brought nearer, to the second-level cache if
+  // a_k is 1 (large products), else to the first.
   const T *far_a, *far_b;
   ptrdiff_t far_a_count, far_b_count;
 };

@@ -181,10 +181,11 @@ bool tiles_out(const WinogradOut<T>& g) {
   return all_finite<T>(sum, g.channels);
 }
 
-template <class T>
+template <int kToWrite = 0, class T>
 FC_INLINE void fetch(const T* p, int count) {
   const char* at = reinterpret_cast<const char*>(p);
-  for (int i = 0; i < count * static_cast<int>(sizeof(T)); i += 64) __builtin_prefetch(at + i);
+  for (int i = 0; i < count * static_cast<int>(sizeof(T)); i += 64)
+    __builtin_prefetch(at + i, kToWrite);
 }
 
 // Filters come from memory: those wanted some hundred cycles from now are fetched meanwhile.
@@ -233,6 +234,7 @@ bool filters_out(const WinogradFilterGrad<T>& g) {
     const int filters = static_cast<int>(g.count - k < L ? g.count - k : L);
     for (int f = 0; f < filters; ++f) {
       const T* from = g.u + (k + f) * g.row;
+      if (f < g.lanes) fetch<1>(g.w + f * g.lane + 9 * (k + L), 9 * L);
       Vec<T> half[3][kFrom];
       FC_UNROLL for (int q = 0; q < kFrom; ++q) {
         Vec<T> m[kFrom], y[3];

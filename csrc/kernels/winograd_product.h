@@ -38,7 +38,7 @@ struct ProductTile {
   const T* a;
   T* c;
   Ahead near_a;        // the rows after these, to the first-level cache
-  Ahead far_a, far_b;  // what later products read, to the second-level cache
+  Ahead far_a, far_b;  // what later products read
 };
 
 // Rows of A through two bases and three strides, which the address modes of x86 reach without more
@@ -124,8 +124,8 @@ __attribute__((noinline)) void product_tile(const WinogradProduct<T>& g, const P
   ptrdiff_t k = g.depth;
   for (; k >= kStride; k -= kStride) {
     near_a.fetch<3>();
-    far_a.fetch<2>();
-    far_b.fetch<2>();
+    far_a.fetch<kUnit ? 2 : 3>();
+    far_b.fetch<kUnit ? 2 : 3>();
     if constexpr (kUnit) {
       FC_UNROLL for (int i = 0; i < kStride; ++i) step(i);
       a.advance(kStride);

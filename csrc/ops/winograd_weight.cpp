@@ -46,7 +46,8 @@ Cut cut(const ConvProblem& p, const Tiles& tiles, int threads) {
 
   c.c_part = std::min<int64_t>(64, ceil_div(p.cg(), k.lanes) * k.lanes);
   const int64_t subs = ceil_div(p.kg(), k.nr);
-  int64_t wide = std::max<int64_t>(1, std::min<int64_t>(subs, 64 / k.nr));
+  // Parts of two cache lines, as in winograd.cpp.
+  int64_t wide = std::min<int64_t>(subs, std::max<int64_t>(1, 128 / (k.nr * item)));
   if (threads > 1) {
     const auto tasks = [&] { return p.groups * ceil_div(subs, wide) * ceil_div(p.cg(), c.c_part); };
     while (tasks() < 2 * threads && c.c_part > 2 * k.lanes) c.c_part -= k.lanes;
@@ -154,8 +155,9 @@ void run(const ConvCall<T>& call) {
       q.b_k = c.g_tile;
       q.c_row = c.k_part;
       q.rows = rows;
-      // Short sums, added up: they err less than long ones, and stay in the first-level cache.
-      constexpr int64_t kDepth = 128;
+      // Short sums, added up: they err less than long ones, and there is room in the first-level
+      // cache for what the next one reads.
+      constexpr int64_t kDepth = 64;
       const int64_t chunks = ceil_div(count, kDepth);
       for (int64_t i = 0; i < c.points; ++i) {
         for (int64_t chunk = 0; chunk < chunks; ++chunk) {
