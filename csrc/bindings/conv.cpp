@@ -37,7 +37,7 @@ template <class T>
 ConvCall<T> make_call(const ConvProblem& p) {
   ConvCall<T> call;
   call.p = &p;
-  call.threads = useful_threads(p.flops(), num_threads());
+  call.threads = useful_threads(p, num_threads());
   return call;
 }
 
@@ -72,7 +72,7 @@ PyObject* conv(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
                                   shape_text(shape_of(residual)));
     }
     const int type = PyArray_TYPE(input);
-    const int threads = useful_threads(p.flops(), num_threads());
+    const int threads = useful_threads(p, num_threads());
     const Algorithm& row =
         choose(p, Direction::forward, algorithm, item_of(type), threads, false, fn);
     const bool last = channels_last(input, p.rank) || channels_last(weight, p.rank);
@@ -106,7 +106,7 @@ void check_grad(const ConvProblem& p, const char* fn, PyArrayObject* grad) {
 
 Ref gradient(const ConvProblem& p, Direction direction, const char* fn, const char* algorithm,
              int type, const Ref& grad, const Ref& other, const Shape& shape, bool last) {
-  const int threads = useful_threads(p.flops(), num_threads());
+  const int threads = useful_threads(p, num_threads());
   const Algorithm& row = choose(p, direction, algorithm, item_of(type), threads, false, fn);
   Result result(fn, Py_None, shape, type, last, p.rank, {});
   typed(type, [&](auto zero) {
@@ -262,7 +262,7 @@ PyObject* conv_rows(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     const size_t item = static_cast<size_t>(parse_int(a.name, "itemsize", args[8]));
     if (item != 4 && item != 8) throw std::invalid_argument("conv_rows: itemsize must be 4 or 8");
     const ConvProblem p = make_conv_problem(a);
-    const int threads = useful_threads(p.flops(), num_threads());
+    const int threads = useful_threads(p, num_threads());
     Ref rows(PyList_New(0));
     for (const Algorithm* row : algorithms()) {
       if (row->direction != direction) continue;

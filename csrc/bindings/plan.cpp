@@ -171,7 +171,7 @@ PyObject* plan_info(PyObject* o, PyObject* shape) {
     PlanObject* self = self_of(o);
     const char* fn = self->plan->args().name;
     const auto e = self->plan->entry(parse_shape(fn, "input_shape", shape));
-    const int threads = useful_threads(e->problem.flops(), num_threads());
+    const int threads = useful_threads(e->problem, num_threads());
     const size_t item = self->plan->item();
     return Ref(Py_BuildValue(
                    "{s:s,s:n,s:n,s:d,s:N}", "algorithm", e->algorithm->name, "workspace_bytes",

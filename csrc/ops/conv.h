@@ -19,4 +19,7 @@ void convolve(ConvCall<T> call, const Algorithm& algorithm);
 template <class T>
 void bias_gradient(const ConvProblem& p, const T* grad, T* out, int threads);
 
+// How many of `threads` a convolution deserves (see parallel.h).
+int useful_threads(const ConvProblem& p, int threads);
+
 }  // namespace fastconv

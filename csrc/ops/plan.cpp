@@ -32,7 +32,7 @@ std::shared_ptr<const PlanEntry> Plan::entry(const Shape& input) {
   ConvArgs args = args_;
   args.input = input;
   e->problem = make_conv_problem(args);
-  const int threads = useful_threads(e->problem.flops(), num_threads());
+  const int threads = useful_threads(e->problem, num_threads());
   e->algorithm =
       &choose(e->problem, Direction::forward, algorithm_, item_, threads, true, args_.name);
   e->prepared = prepare(e->problem, *e->algorithm);
@@ -70,7 +70,7 @@ void Plan::run(const PlanEntry& e, const T* input, const T* residual, T* result)
   call.activation = activation_;
   call.result = result;
   call.prepared = e.prepared;
-  call.threads = useful_threads(e.problem.flops(), num_threads());
+  call.threads = useful_threads(e.problem, num_threads());
   convolve(call, *e.algorithm);
 }
 
