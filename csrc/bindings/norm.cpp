@@ -229,10 +229,11 @@ PyObject* py_layer_norm(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   });
 }
 
-// layer_norm_backward(grad_output, x, d, weight, mean, rstd) -> (dx, dweight, dbias)
+// layer_norm_backward(grad_output, x, d, weight, mean, rstd, affine) -> (dx, dweight, dbias), the
+// last two None unless `affine`
 PyObject* py_layer_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   return guarded([&] {
-    expect_args(nargs, 6);
+    expect_args(nargs, 7);
     const char* fn = "layer_norm_backward";
     PyArrayObject* given = float_array(fn, "input", args[1]);
     PyArrayObject* grad = float_array_like(fn, "grad_output", args[0], given);
@@ -248,14 +249,17 @@ PyObject* py_layer_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t na
     const Ref mean = vector(fn, "mean", args[4], given, rows);
     const Ref rstd = vector(fn, "rstd", args[5], given, rows);
     if (!mean || !rstd) throw type_error("layer_norm_backward: mean and rstd must be arrays");
-    Ref dx = new_array(shape_of(given), type), dweight = new_vector(d, type),
-        dbias = new_vector(d, type);
+    const bool affine = parse_bool(fn, "affine", args[6]);
+    Ref dx = new_array(shape_of(given), type);
+    Ref dweight = affine ? new_vector(d, type) : Ref();
+    Ref dbias = affine ? new_vector(d, type) : Ref();
     typed(type, [&](auto zero) {
       using T = decltype(zero);
       layer_norm_backward(rows, d, data<T>(g), data<T>(x), data<T>(weight), data<T>(mean),
                           data<T>(rstd), data<T>(dx), data<T>(dweight), data<T>(dbias));
     });
-    return Ref(Py_BuildValue("(NNN)", dx.release(), dweight.release(), dbias.release())).release();
+    if (!affine) return Ref(PyTuple_Pack(3, dx.get(), Py_None, Py_None)).release();
+    return Ref(PyTuple_Pack(3, dx.get(), dweight.get(), dbias.get())).release();
   });
 }
 

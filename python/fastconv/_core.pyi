@@ -248,8 +248,15 @@ def layer_norm(
     x: _Array, d: int, weight: _Array | None, bias: _Array | None, eps: float, /
 ) -> tuple[_Array, _Array, _Array]: ...
 def layer_norm_backward(
-    grad: _Array, x: _Array, d: int, weight: _Array | None, mean: _Array, rstd: _Array, /
-) -> tuple[_Array, _Array, _Array]: ...
+    grad: _Array,
+    x: _Array,
+    d: int,
+    weight: _Array | None,
+    mean: _Array,
+    rstd: _Array,
+    affine: bool,
+    /,
+) -> tuple[_Array, _Array | None, _Array | None]: ...
 
 # Over the last axis.
 def softmax(x: _Array, axis: int, logarithm: bool, /) -> _Array: ...

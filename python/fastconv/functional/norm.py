@@ -413,13 +413,19 @@ def _layer_norm_backward(
     weight: Array | None,
     eps: float,
     known: tuple[Array, Array] | None,
+    affine: bool = True,
 ) -> NormGrads:
-    """As :func:`layer_norm_backward`; mean and 1 / deviation of the rows may be known already."""
+    """As :func:`layer_norm_backward`; mean and 1 / deviation of the rows may be known already.
+
+    Unless `affine` the gradients of weight and bias may be left out.
+    """
     last = len(tuple(normalized_shape))
     if input.size and compiled(input, grad_output):
         size = int(np.prod(tuple(normalized_shape)))
         mean, rstd = known or _core.layer_norm(input, size, None, None, eps)[1:]
-        gx, gw, gb = _core.layer_norm_backward(grad_output, input, size, weight, mean, rstd)
+        gx, gw, gb = _core.layer_norm_backward(grad_output, input, size, weight, mean, rstd, affine)
+        if gw is None or gb is None:
+            return NormGrads(gx, None, None)
         return NormGrads(gx, gw.reshape(normalized_shape), gb.reshape(normalized_shape))
     lead = input.shape[: input.ndim - last]
     rows = input.reshape(*lead, int(np.prod(tuple(normalized_shape))))
@@ -494,7 +500,7 @@ def layer_norm(
         "LayerNorm",
         y,
         operands,
-        lambda g: _layer_norm_backward(g, x, shape, w, eps, known),
+        lambda g: _layer_norm_backward(g, x, shape, w, eps, known, w is not None or b is not None),
         saves=(input, weight),
     )
 
