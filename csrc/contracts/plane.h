@@ -69,7 +69,7 @@ struct PlaneDots {
 
 template <class T>
 struct PlaneKernels {
-  int most_cols;
+  int most_cols;         // 0: there are no kernels for this type
   ptrdiff_t most_width;  // of an output plane
   void (*sum)(const PlaneSum<T>& g);
   // The input gradient of step 2: src is the gradient, out the result, w as in the forward

@@ -150,13 +150,17 @@ FC_INLINE FetchingFn<T> pick_fetching(ptrdiff_t rows) {
   }
 }
 
+// Doubles pack their panels before: they have half as much to gain, and the code is not small.
+template <class T>
+constexpr bool kPacksOnTheWay = sizeof(T) == 4;
+
 // Panel after panel, all rows of each: B is packed as the first group of rows reads it.
 template <class T>
 void unpacked_block(const GemmBlock<T>& given) {
   constexpr int NR = kTileLanes<T>;
   GemmBlock<T> g = given;
   const RowGroups groups(g.rows);
-  const ptrdiff_t whole = g.lanes / NR * NR, rest = g.lanes - whole;
+  const ptrdiff_t whole = g.lanes / NR * NR;
   if (groups.count == 1 && whole > 0) {
     g.b = g.source;
     g.b_panel = NR;
@@ -169,21 +173,27 @@ void unpacked_block(const GemmBlock<T>& given) {
   g.b_off = given.b_off;
   for (ptrdiff_t j = groups.count == 1 ? whole : 0; j < given.lanes; j += NR) {
     const bool full = j < whole;
-    if (full) {
-      pick_packing<T, kTileRows>(groups.begin(1))(g, j);
-    } else {
-      const Segment segment{0, 0, rest};
+    const ptrdiff_t end = full ? j + NR : given.lanes;
+    ptrdiff_t i = 0;
+    if constexpr (kPacksOnTheWay<T>) {
+      if (full) {
+        pick_packing<T, kTileRows>(groups.begin(1))(g, j);
+        for (i = 1; i < groups.count && i <= kTileVectors; ++i) {
+          const T* ahead = g.source + end + i * kLanes<T> - 1;
+          pick_fetching<T, kTileRows>(groups.begin(i + 1) - groups.begin(i))(g, groups.begin(i), j,
+                                                                             ahead);
+        }
+      }
+    }
+    if (i == 0) {
+      const Segment segment{0, 0, end - j};
       pack_panel(g.source + j, g.source_off, g.depth, &segment, 1, g.panel);
     }
-    for (ptrdiff_t i = full; i < groups.count; ++i) {
+    for (; i < groups.count; ++i) {
       const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
-      if (full && i <= kTileVectors) {
-        pick_fetching<T, kTileRows>(rows)(g, r0, j, g.source + j + NR + i * kLanes<T> - 1);
-        continue;
-      }
-      const auto run = full || rest > kLanes<T> ? pick_tiles<T, kTileVectors, kTileRows>(rows)
-                                                : pick_tiles<T, 1, kTileRows>(rows);
-      run(g, r0, j, full ? j + NR : given.lanes);
+      const auto run = end - j > kLanes<T> ? pick_tiles<T, kTileVectors, kTileRows>(rows)
+                                           : pick_tiles<T, 1, kTileRows>(rows);
+      run(g, r0, j, end);
     }
   }
 }

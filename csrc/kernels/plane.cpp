@@ -7,11 +7,17 @@
 namespace fastconv {
 namespace {
 
+// Doubles and the narrow vectors of SSE2 have less to gain than this code is large: their table is
+// empty, its most_cols 0, and strips serve them.
 template <class T>
 constexpr PlaneKernels<T> plane_table() {
-  return {kPlaneCols,      kPlaneVectors * kLanes<T>, plane_sum<T>,
-          plane_spread<T>, whole_planes<T>,           plane_reach<T, PlaneSum>,
-          plane_dot<T>,    plane_reach<T, PlaneDots>, all_finite<T>};
+  if constexpr (sizeof(T) == 8 || (kVectorBytes == 16 && kRegisters == 16)) {
+    return {};
+  } else {
+    return {kPlaneCols,      kPlaneVectors * kLanes<T>, plane_sum<T>,
+            plane_spread<T>, whole_planes<T>,           plane_reach<T, PlaneSum>,
+            plane_dot<T>,    plane_reach<T, PlaneDots>, all_finite<T>};
+  }
 }
 
 }  // namespace

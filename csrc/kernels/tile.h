@@ -12,29 +12,6 @@ namespace {
 // AVX-512: 14 x 32, AVX2: 6 x 16, NEON: 14 x 8, SSE2: 6 x 8 (floats).
 constexpr int kTileRows = kRegisters == 32 ? 14 : 6;
 
-// What happens to column v of a tile on its way to C; ld loads a vector, or the part of one that
-// exists. Tests stand outside the loops over rows.
-template <class T, int R, int NV, class Load>
-FC_INLINE void join(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t at, const Load& ld,
-                    Vec<T> (&acc)[R][NV], int v) {
-  if (g.accumulate) {
-    const T* c = g.c + row * g.c_row + at;
-    FC_UNROLL for (int i = 0; i < R; ++i) acc[i][v] += ld(c + i * g.c_row);
-  }
-  if (g.bias_lane) {
-    const Vec<T> bias = ld(g.bias_lane + at);
-    FC_UNROLL for (int i = 0; i < R; ++i) acc[i][v] += bias;
-  }
-  if (g.residual) {
-    const T* r = g.residual + row * g.residual_row + at;
-    FC_UNROLL for (int i = 0; i < R; ++i) acc[i][v] += ld(r + i * g.residual_row);
-  }
-  if (g.clamped) {
-    const Vec<T> lo = splat(g.lo), hi = splat(g.hi);
-    FC_UNROLL for (int i = 0; i < R; ++i) acc[i][v] = clamp(acc[i][v], lo, hi);
-  }
-}
-
 // Rows of A lie a_row apart. An address is a base and one scaled register, so three multiples of
 // a_row and a base every five rows reach all of them. Every other scalar instruction of the sum
 // over the depth competes with the FMAs for their two ports, and costs a few percent.
@@ -147,25 +124,49 @@ FC_INLINE void start(const GemmBlock<T>& g, ptrdiff_t row, Vec<T> (&acc)[R][NV])
   }
 }
 
+// One row of sums into `lanes` lanes of C from j on, with all that may happen on the way.
+template <class T>
+FC_INLINE void join_row(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j, ptrdiff_t lanes,
+                        const T* sums) {
+  constexpr int L = kLanes<T>;
+  for (ptrdiff_t at = 0; at < lanes; at += L, j += L) {
+    const int part = static_cast<int>(lanes - at < L ? lanes - at : L);
+    const auto get = [part](const T* p)
+                         FC_LAMBDA { return part == L ? load(p) : load_part(p, part); };
+    T* const c = g.c + row * g.c_row + j;
+    Vec<T> v = load(sums + at);
+    if (g.accumulate) v += get(c);
+    if (g.bias_lane) v += get(g.bias_lane + j);
+    if (g.residual) v += get(g.residual + row * g.residual_row + j);
+    if (g.clamped) v = clamp(v, splat(g.lo), splat(g.hi));
+    part == L ? store(c, v) : store_part(c, v, part);
+  }
+}
+
+// Any tile but a whole one that is only stored: not worth its own code in each shape of tile.
+template <class T>
+__attribute__((noinline)) void join(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows,
+                                    ptrdiff_t j, ptrdiff_t lanes, const T* sums, ptrdiff_t pitch) {
+  for (ptrdiff_t i = 0; i < rows; ++i) join_row(g, row + i, j, lanes, sums + i * pitch);
+}
+
 // The sums into lanes [j, end) of C.
 template <class T, int R, int NV>
 FC_INLINE void finish(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j, ptrdiff_t end,
-                      Vec<T> (&acc)[R][NV]) {
-  constexpr int L = kLanes<T>;
-  const ptrdiff_t c_row = g.c_row;
-  T* const c = g.c + row * c_row + j;
-  FC_UNROLL for (int v = 0; v < NV; ++v) {
-    const ptrdiff_t left = end - j - v * L;
-    if (left >= L) {
-      join<T, R, NV>(g, row, j + v * L, [](const T* p) FC_LAMBDA { return load(p); }, acc, v);
-      FC_UNROLL for (int i = 0; i < R; ++i) store(c + i * c_row + v * L, acc[i][v]);
-    } else if (left > 0) {
-      const int part = static_cast<int>(left);
-      join<T, R, NV>(
-          g, row, j + v * L, [part](const T* p) FC_LAMBDA { return load_part(p, part); }, acc, v);
-      FC_UNROLL for (int i = 0; i < R; ++i) store_part(c + i * c_row + v * L, acc[i][v], part);
+                      const Vec<T> (&acc)[R][NV]) {
+  constexpr ptrdiff_t L = kLanes<T>, pitch = NV * L;
+  if (end - j >= pitch && !(g.accumulate || g.bias_lane || g.residual || g.clamped)) {
+    T* const c = g.c + row * g.c_row + j;
+    FC_UNROLL for (int i = 0; i < R; ++i) {
+      FC_UNROLL for (int v = 0; v < NV; ++v) store(c + i * g.c_row + v * L, acc[i][v]);
     }
+    return;
   }
+  alignas(64) T sums[R * pitch];
+  FC_UNROLL for (int i = 0; i < R; ++i) {
+    FC_UNROLL for (int v = 0; v < NV; ++v) store(sums + i * pitch + v * L, acc[i][v]);
+  }
+  join(g, row, R, j, end - j < pitch ? end - j : pitch, sums, pitch);
 }
 
 // R rows x NV vectors of C, over lanes [j, end) in steps of the tile's width; the last may be
