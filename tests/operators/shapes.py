@@ -25,6 +25,10 @@ def _gather(x: Any, dim: int, index: Any) -> Any:
     return y
 
 
+def _along(x: Any, index: Any, dim: int) -> Any:
+    return np.take_along_axis(x, index, dim)
+
+
 def _dims(name: str, truth: Any, *calls: Any, **more: Any) -> Row:
     return Row(name, truth, calls, **more)
 
@@ -87,7 +91,8 @@ ROWS = [
                    np.full((1, 1, 1), 5)),
                bad(ValueError, "must have the axes of input", X, 1, np.zeros((2, 2), int)),
                bad(TypeError, "index must be integers", X, 1, np.zeros((2, 3, 4)))]),
-    _dims("take_along_dim", np.take_along_axis, call(X, PLACES, 0), call(X, classes(4, 1, 3, 2), 2),
+    _dims("take_along_dim", _along, call(X, PLACES, 0), call(X, classes(4, 1, 3, 2), 2),
+          call(X, Fixed(np.array([[[-1, 0]]])), 2),
           bad=[bad(TypeError, "indices must be integers", X, np.ones((2, 3, 4)), 0)]),
     _dims("masked_select", lambda x, m: x[m], call(X, MASK),
           bad=[bad(TypeError, "mask must be bool", X, np.ones((2, 3, 4)))]),

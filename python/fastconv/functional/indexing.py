@@ -142,6 +142,7 @@ def take_along_dim(input: Operand, indices: Operand, dim: int | None = None) -> 
         raise ValueError(
             f"take_along_dim: indices must have the {x.ndim} axes of input, got shape {i.shape}"
         )
+    i = np.where(i < 0, i + x.shape[axis], i)  # from the end
     ones = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     lead = np.broadcast_shapes(ones, (*i.shape[:axis], 1, *i.shape[axis + 1 :]))
     full = [(*lead[:axis], n, *lead[axis + 1 :]) for n in (x.shape[axis], i.shape[axis])]
