@@ -31,8 +31,8 @@ STEPS = [
         for direction in ("forward", "backward", "pool", "pool-backward")
     ),
     ["compare.py", "--dtype", "float64", *SHORT],
-    ["operators.py"],
-    ["operators.py", "--layout", "last"],
+    ["functions.py"],
+    ["functions.py", "--layout", "last"],
     ["compare.py", "--algorithms", *SHORT],
     ["compare.py", "--algorithms", "--sizes", "other", *SHORT],
     ["networks.py"],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import compare
-import operators
+import functions
 import peers
 import reference
 from problems import parse
@@ -114,12 +114,12 @@ def test_compare_refuses_unknown_families(capsys):
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-@pytest.mark.parametrize("family", list(operators.OPERATORS))
+@pytest.mark.parametrize("family", list(functions.OPERATORS))
 def test_operators_agree_with_torch(direction, family):
     pytest.importorskip("torch")
-    for operator in operators.OPERATORS[family].values():
+    for operator in functions.OPERATORS[family].values():
         for last in (False, True):
-            calls = operators.contestants(
+            calls = functions.contestants(
                 operator, direction, "float32", last, ["fastconv", "torch"]
             )
             assert set(calls) == {"fastconv", "torch"}
@@ -127,7 +127,7 @@ def test_operators_agree_with_torch(direction, family):
 
 def test_operators_command(tmp_path, capsys):
     quick = ["--rounds", "1", "--seconds", "0", "--match", "gelu tanh"]
-    assert operators.main([*quick, "--json", str(tmp_path / "r.json")]) == 0
+    assert functions.main([*quick, "--json", str(tmp_path / "r.json")]) == 0
     assert "Operators bound by memory, forward, one thread" in capsys.readouterr().out
     rows = json.loads((tmp_path / "r.json").read_text())["rows"]
     assert [row["direction"] for row in rows] == ["forward", "backward"]

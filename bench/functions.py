@@ -1,8 +1,8 @@
 """The operators that are bound by memory beside PyTorch: one list of calls, forward and backward.
 
-    python bench/operators.py                                   everything, one thread
-    python bench/operators.py --family pads resize --direction backward
-    python bench/operators.py --layout last --dtype float64 --match gelu
+    python bench/functions.py                                   everything, one thread
+    python bench/functions.py --family pads resize --direction backward
+    python bench/functions.py --layout last --dtype float64 --match gelu
 
 Both libraries have the same functions under the same names, so a row is a label, a function of
 ``nn.functional``, the shapes of its inputs and its options.  Forward goes from NumPy arrays to
