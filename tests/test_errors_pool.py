@@ -46,7 +46,7 @@ TYPES: dict[str, tuple[dict[str, Any], list[object]]] = {
     "padding bool": ({"padding": True}, ["padding", "bool"]),
     "dilation string": ({"dilation": "1"}, ["dilation", "str"]),
     "ceil_mode a string": ({"ceil_mode": "yes"}, ["ceil_mode", "str"]),
-    "input int": ({"input": X.astype("i4")}, ["input", "int32"]),
+    "input complex": ({"input": X.astype("c8")}, ["input", "complex64"]),
     "input bool": ({"input": X > 0}, ["input", "bool"]),
     "input of objects": ({"input": X.astype(object)}, ["input", "object"]),
     "input in foreign byte order": (
