@@ -8,6 +8,10 @@
 
 namespace fastconv {
 
+inline int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
 using Dims = int64_t[3];  // (depth, height, width); unused leading axes are 1
 
 // The extents of an array, without touching the heap. NumPy allows 64 axes.

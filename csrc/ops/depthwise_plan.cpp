@@ -9,10 +9,6 @@
 namespace fastconv {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 int64_t round_up(int64_t a, int64_t b) {
   return ceil_div(a, b) * b;
 }

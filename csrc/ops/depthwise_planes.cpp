@@ -11,10 +11,6 @@
 namespace fastconv {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 template <class T>
 const T* copied(const T* from, int64_t count, T* to) {
   std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));

@@ -5,10 +5,6 @@
 namespace fastconv {
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 int64_t span(const PoolProblem& p, int axis) {
   return (p.ker[axis] - 1) * p.dil[axis] + 1;
 }

@@ -14,10 +14,6 @@
 
 namespace fastconv {
 
-inline int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 // Output positions [lo, hi) along (z, p, q) of some consecutive images; all of an axis unless every
 // outer one is a single one.
 struct Block {

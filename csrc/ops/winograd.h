@@ -11,10 +11,6 @@
 
 namespace fastconv::winograd {
 
-inline int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 template <class T>
 const WinogradKernels<T>& table() {
   return of_type<T>(*kernels().winograd);

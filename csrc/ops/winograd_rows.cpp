@@ -10,7 +10,6 @@
 namespace fastconv {
 namespace {
 
-using winograd::ceil_div;
 using winograd::Correlation;
 using winograd::lower;
 
