@@ -90,9 +90,10 @@ SMALL = {
 @pytest.mark.parametrize("name", SMALL)
 def test_a_step_of_training_lowers_the_loss(name: str) -> None:
     fastconv.manual_seed(0)
+    fastconv.manual_seed(0)
     model = models.get_model(name, num_classes=7)
     size = SMALL[name]
-    x = Tensor(RNG.normal(size=(4, 3, size, size)).astype(np.float32))
+    x = Tensor(np.random.default_rng(0).normal(size=(4, 3, size, size)).astype(np.float32))
     labels = Tensor(np.array([0, 6, 2, 3]))
     optimizer = fastconv.optim.SGD(model.parameters(), lr=0.005)
     criterion = fastconv.nn.CrossEntropyLoss()
@@ -111,8 +112,8 @@ def test_a_step_of_training_lowers_the_loss(name: str) -> None:
         assert all(p.grad is not None for p in model.parameters())
         optimizer.step()
         losses.append(loss.item())
-    # Batch norms over four values make the steps of the deep ones erratic, in float64 too.
-    assert min(losses[1:]) < losses[0]
+    # Batch norms over four pictures make single steps of the deep ones erratic, in float64 too.
+    assert losses[-1] < losses[0]
     model.eval()
     with fastconv.no_grad():
         assert model(x).shape == (4, 7)
