@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -57,6 +58,7 @@ def widened(
         types = _wide_type(given, integers, whole)
     if types is None:
         raise
+    name = str(sys.exc_info()[1]).partition(":")[0]  # the engine's refusals start with it
     wide, own = types
     narrow = own if out_dtype is None else np.dtype(out_dtype)
     result = call(*(None if a is None else a.astype(wide) for a in arrays))
@@ -72,10 +74,10 @@ def widened(
         return tuple(back(v) for v in result)
     if out is None:
         return back(result)
-    if out.shape != result.shape or out.dtype != narrow:
-        raise ValueError(
-            f"out must be {narrow} of shape {result.shape}, got {out.dtype} of shape {out.shape}"
-        )
+    if out.dtype != narrow:
+        raise TypeError(f"{name}: out must be {narrow} like the result, but got {out.dtype}")
+    if out.shape != result.shape:
+        raise ValueError(f"{name}: out must be of shape {result.shape}, but got {out.shape}")
     out[...] = result
     return out
 
