@@ -18,11 +18,15 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from torch.testing._internal.common_methods_invocations import op_db
 
-#: Of one name but not one meaning (Tensor.unfold, an argument order of the samples' own); order
-#: among equal values, which PyTorch leaves open; a distance written for PyTorch's tensors; norms
-#: of matrices.
-OTHERS = {"unfold", "einsum", "where", "sort", "argsort", "topk", "norm"}
+#: Of one name but not one meaning (Tensor.unfold); order among equal values, which PyTorch leaves
+#: open; a distance written for PyTorch's tensors; norms of matrices.
+OTHERS = {"unfold", "sort", "argsort", "topk", "norm"}
 OTHERS |= {"nn.functional.triplet_margin_with_distance_loss"}
+#: Samples whose arguments are in an order of their own.
+ORDERED = {
+    "einsum": lambda operands, equation: F.einsum(equation, *operands),
+    "where": lambda x, condition, other: F.where(condition, x, other),
+}
 NAMES = {row.name for row in TABLE}
 RANDOM = {"nn.functional.rrelu"}
 
@@ -53,7 +57,8 @@ def _translated(value: Any, leaves: list[Any] | None) -> Any:
 
 
 def _call(op: Any, sample: Any, leaves: list[Any] | None) -> list[Any]:
-    function = getattr(F, op.name.removeprefix("nn.functional."))
+    name = op.name.removeprefix("nn.functional.")
+    function = ORDERED.get(name, getattr(F, name))
     arguments = [_translated(v, leaves) for v in (sample.input, *sample.args)]
     return _flat(function(*arguments, **_translated(sample.kwargs, leaves)))
 

@@ -17,6 +17,7 @@ from . import conv as _conv
 from . import conv_transpose as _conv_transpose
 from . import convert as _convert
 from . import dropout as _dropout
+from . import einsum as _einsum
 from . import elementwise as _elementwise
 from . import indexing as _indexing
 from . import linear as _linear
@@ -38,6 +39,7 @@ from .conv import *
 from .conv_transpose import *
 from .convert import *
 from .dropout import *
+from .einsum import *
 from .elementwise import *
 from .indexing import *
 from .linear import *
@@ -61,6 +63,7 @@ __all__ += _conv.__all__
 __all__ += _conv_transpose.__all__
 __all__ += _convert.__all__
 __all__ += _dropout.__all__
+__all__ += _einsum.__all__
 __all__ += _elementwise.__all__
 __all__ += _indexing.__all__
 __all__ += _linear.__all__

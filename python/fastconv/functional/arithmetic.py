@@ -19,7 +19,6 @@ __all__ = [
     "div",
     "divide",
     "dot",
-    "einsum",
     "lerp",
     "matmul",
     "maximum",
@@ -409,40 +408,3 @@ def addmm(
     """``beta * input + alpha * mat1 @ mat2``."""
     product = mm(mat1, mat2)
     return add(input if beta == 1 else mul(input, beta), product, alpha=alpha)
-
-
-def einsum(equation: str, *operands: Operand) -> Result:
-    """Einstein's summation; with tensors no index may stand twice in one operand."""
-    arrays = [raw(o) for o in operands]
-    equation = equation.replace(" ", "")
-    if "..." in equation or "->" not in equation:
-        if any(isinstance(o, TensorBase) for o in operands):
-            raise ValueError(
-                "einsum: with tensors the equation must name its output, without '...'"
-            )
-        return np.einsum(equation, *arrays, optimize=True)
-    left, right = equation.split("->")
-    terms = left.split(",")
-    y = np.einsum(equation, *arrays, optimize=True)
-    if not any(isinstance(o, TensorBase) for o in operands):
-        return y
-    if any(len(set(t)) != len(t) for t in terms):
-        raise ValueError("einsum: with tensors no index may stand twice in one operand")
-    needed = [needs_grad(o) for o in operands]
-
-    def backward(g: Array) -> tuple[Array | None, ...]:
-        return tuple(_einsum_gradient(g, i) if n else None for i, n in enumerate(needed))
-
-    def _einsum_gradient(g: Array, i: int) -> Array:
-        rest = [t for j, t in enumerate(terms) if j != i]
-        others = [a for j, a in enumerate(arrays) if j != i]
-        known = set(right).union(*rest)
-        kept = "".join(c for c in terms[i] if c in known)
-        part = np.einsum(",".join([right, *rest]) + "->" + kept, g, *others, optimize=True)
-        # An index that only this operand has was summed over: its gradient is the same all along.
-        shape = tuple(
-            n if c in known else 1 for c, n in zip(terms[i], arrays[i].shape, strict=True)
-        )
-        return np.broadcast_to(part.reshape(shape), arrays[i].shape)
-
-    return record("Einsum", y, operands, backward, saves=operands)
