@@ -13,6 +13,7 @@ from . import activation as _activation
 from . import arithmetic as _arithmetic
 from . import backward as _backward
 from . import blocks as _blocks
+from . import class_loss as _class_loss
 from . import conv as _conv
 from . import conv_transpose as _conv_transpose
 from . import convert as _convert
@@ -35,6 +36,7 @@ from .activation import *
 from .arithmetic import *
 from .backward import *
 from .blocks import *
+from .class_loss import *
 from .conv import *
 from .conv_transpose import *
 from .convert import *
@@ -59,6 +61,7 @@ __all__ += _activation.__all__
 __all__ += _arithmetic.__all__
 __all__ += _backward.__all__
 __all__ += _blocks.__all__
+__all__ += _class_loss.__all__
 __all__ += _conv.__all__
 __all__ += _conv_transpose.__all__
 __all__ += _convert.__all__

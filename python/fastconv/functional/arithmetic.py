@@ -218,7 +218,7 @@ def remainder(input: Operand, other: Operand) -> Result:
     sa, sb = wanted_shape(input), wanted_shape(other)
 
     def backward(g: Array) -> tuple[Array | None, ...]:
-        return sum_to(g, sa), None if sb is None else sum_to(-g * np.floor(a / b), sb)
+        return sum_to(g, sa), None if sb is None else sum_to(-g * np.floor_divide(a, b), sb)
 
     return record("Remainder", y, (input, other), backward, saves=(input, other))
 
@@ -243,7 +243,8 @@ def pow(input: Operand, exponent: Operand) -> Result:
             ga = sum_to(g * slope.astype(g.dtype), sa)
         if sb is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
-                gb = sum_to(np.where(np.equal(a, 0), 0, g * y * np.log(a)).astype(g.dtype), sb)
+                flat = np.equal(a, 0) & np.greater_equal(b, 0)
+                gb = sum_to(np.where(flat, 0, g * y * np.log(a)).astype(g.dtype), sb)
         return ga, gb
 
     return record("Pow", y, (input, exponent), backward, saves=(input, exponent))
@@ -259,11 +260,15 @@ def _extremum(name: str, input: Operand, other: Operand, ufunc: np.ufunc) -> Res
     sa, sb = wanted_shape(input), wanted_shape(other)
 
     def backward(g: Array) -> tuple[Array | None, ...]:
-        # Where both are equal each takes half.
-        won = np.where(a == b, 0.5, y == a).astype(g.dtype)
+        # Where both are equal each takes half; where one is NaN neither loses.
+        loses = np.less if ufunc is np.maximum else np.greater
+
+        def share(own: Any, rival: Any) -> Any:
+            return g * np.where(np.equal(a, b), 0.5, ~loses(own, rival)).astype(g.dtype)
+
         return (
-            None if sa is None else sum_to(g * won, sa),
-            None if sb is None else sum_to(g * (1 - won), sb),
+            None if sa is None else sum_to(share(a, b), sa),
+            None if sb is None else sum_to(share(b, a), sb),
         )
 
     return record(name, y, (input, other), backward, saves=(input, other))
