@@ -1,9 +1,9 @@
 // The block around the register tile: rows in groups of a tile's height, lanes in panels.
 #pragma once
 
-#include <utility>
-
+#include "lone.h"
 #include "tile.h"
+#include "wide.h"
 
 namespace fastconv {
 namespace {
@@ -20,10 +20,26 @@ FC_INLINE TilesFn<T> pick_tiles(ptrdiff_t rows) {
   }
 }
 
+template <class T>
+using WideFn = void (*)(const GemmBlock<T>&, ptrdiff_t, ptrdiff_t, ptrdiff_t, const Beside<T>&);
+
+// Two groups or more have no fewer rows than this.
+constexpr int kFewestWideRows = (kWideRows + 1) / 2;
+
+template <class T, int R>
+FC_INLINE WideFn<T> pick_wide(ptrdiff_t rows) {
+  if constexpr (R <= kFewestWideRows) {
+    return wide_tile<T, R>;
+  } else {
+    return rows == R ? wide_tile<T, R> : pick_wide<T, R - 1>(rows);
+  }
+}
+
 // Rows are split evenly, so that no group is much smaller than the tile.
 struct RowGroups {
   ptrdiff_t rows, count;
-  explicit RowGroups(ptrdiff_t n) : rows(n), count((n + kTileRows - 1) / kTileRows) {}
+  explicit RowGroups(ptrdiff_t n, ptrdiff_t most = kTileRows)
+      : rows(n), count((n + most - 1) / most) {}
   ptrdiff_t begin(ptrdiff_t i) const { return rows * i / count; }
 };
 
@@ -47,83 +63,47 @@ FC_INLINE void row_group(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows) {
   if (end < g.lanes) pick_tiles<T, 1, kTileRows>(rows)(g, row, end, g.lanes);
 }
 
-template <class T, int N, int... I>
-FC_INLINE Vec<T> rotate(Vec<T> v, std::integer_sequence<int, I...>) {
-  return __builtin_shufflevector(v, v, ((I + N) % kLanes<T>)...);
-}
-
-// The sum of v's lanes, by halves.
-template <class T, int N = kLanes<T> / 2>
-FC_INLINE T total(Vec<T> v) {
-  v += rotate<T, N>(v, std::make_integer_sequence<int, kLanes<T>>{});
-  if constexpr (N > 1) {
-    return total<T, N / 2>(v);
-  } else {
-    return v[0];
-  }
-}
-
-// The depth of a dot product that keeps its lane of B on the stack.
-constexpr ptrdiff_t kLoneDepth = 512;
-
-// Rows [row, row + R) of lane j: dot products of A's rows, contiguous, with `lane`.
-template <class T, int R>
-FC_INLINE void lone_rows(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j, const T* lane) {
-  constexpr int L = kLanes<T>;
-  const T* a = g.a + row * g.a_row + g.a_off[0];
-  Vec<T> acc[R];
-  FC_UNROLL for (int i = 0; i < R; ++i) acc[i] = Vec<T>{};
-  ptrdiff_t k = 0;
-  for (; k + L <= g.depth; k += L) {
-    const Vec<T> b = load(lane + k);
-    FC_UNROLL for (int i = 0; i < R; ++i) acc[i] = fma(load(a + i * g.a_row + k), b, acc[i]);
-  }
-  if (k < g.depth) {
-    const int part = static_cast<int>(g.depth - k);
-    const Vec<T> b = load_part(lane + k, part);
-    FC_UNROLL for (int i = 0; i < R; ++i) {
-      acc[i] = fma(load_part(a + i * g.a_row + k, part), b, acc[i]);
-    }
-  }
-  FC_UNROLL for (int i = 0; i < R; ++i) {
-    T v = total<T>(acc[i]);
-    if (g.bias_row) v += g.bias_row[row + i];
-    T* c = g.c + (row + i) * g.c_row + j;
-    if (g.accumulate) v += *c;
-    if (g.bias_lane) v += g.bias_lane[j];
-    if (g.residual) v += g.residual[(row + i) * g.residual_row + j];
-    if (g.clamped) {
-      v = v < g.lo ? g.lo : v;
-      v = v > g.hi ? g.hi : v;
-    }
-    *c = v;
-  }
-}
-
+// Lanes before the three vectors that an odd number of vectors ends with, or all of them.
 template <class T>
-void lone_group(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t j, const T* lane) {
-  ptrdiff_t i = 0;
-  for (; i + 4 <= rows; i += 4) lone_rows<T, 4>(g, row + i, j, lane);
-  for (; i < rows; ++i) lone_rows<T, 1>(g, row + i, j, lane);
+ptrdiff_t lanes_before_wide(const GemmBlock<T>& g, ptrdiff_t lanes) {
+  constexpr ptrdiff_t L = kLanes<T>;
+  const ptrdiff_t vectors = (lanes + L - 1) / L;
+  const bool wide = vectors % 2 == 1 && vectors >= kWideVectors && g.rows >= kFewestWideRows;
+  return wide ? (vectors - kWideVectors) * L : lanes;
+}
+
+// Rows of lanes [j, end), at most three vectors of them, from a panel and a half at g.b; and of the
+// lone lane. The groups before `first` are done.
+template <class T>
+void wide_rows(const GemmBlock<T>& g, const RowGroups& groups, ptrdiff_t first, ptrdiff_t j,
+               ptrdiff_t end, LoneLane<T>& lone) {
+  for (ptrdiff_t i = first; i < groups.count; ++i) {
+    const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
+    pick_wide<T, kWideRows>(rows)(g, r0, j, end, lone.beside());
+    lone.after(g, r0, rows);
+  }
 }
 
 template <class T>
 void packed_block(const GemmBlock<T>& given) {
-  constexpr int NR = kTileLanes<T>;
+  constexpr ptrdiff_t NR = kTileLanes<T>;
   GemmBlock<T> g = given;
-  const bool lone = g.lone_lane && g.a_contiguous && g.depth <= kLoneDepth;
-  T lane[kLoneDepth];
-  if (lone) {
-    const ptrdiff_t j = --g.lanes;
-    const T* b = g.b + j / NR * g.b_panel + j % NR;
-    for (ptrdiff_t k = 0; k < g.depth; ++k) lane[k] = b[g.b_off[k]];
-  }
+  LoneLane<T> lone(g, [&](ptrdiff_t k) {
+    const ptrdiff_t panel = (g.lanes - 1) / NR;
+    return g.b + panel * (g.b_panel - NR) + g.b_off[k];
+  });
+  const ptrdiff_t end = given.lanes - lone.count();
+  g.lanes = lanes_before_wide(g, end);
+  const bool wide = g.lanes < end;
   const RowGroups groups(g.rows);
-  for (ptrdiff_t i = 0; i < groups.count; ++i) {
+  for (ptrdiff_t i = 0; i < groups.count && g.lanes > 0; ++i) {
     const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
     row_group(g, r0, rows);
-    if (lone) lone_group(g, r0, rows, g.lanes, lane);
+    if (!wide) lone.rows(g, r0, rows);
   }
+  if (!wide) return;
+  g.b += g.lanes / NR * g.b_panel;
+  wide_rows(g, RowGroups(g.rows, kWideRows), 0, g.lanes, end, lone);
 }
 
 template <class T>
@@ -139,7 +119,7 @@ FC_INLINE PackingFn<T> pick_packing(ptrdiff_t rows) {
 }
 
 template <class T>
-using FetchingFn = void (*)(const GemmBlock<T>&, ptrdiff_t, ptrdiff_t, const T*);
+using FetchingFn = void (*)(const GemmBlock<T>&, ptrdiff_t, ptrdiff_t, const T*, ptrdiff_t, int);
 
 template <class T, int R>
 FC_INLINE FetchingFn<T> pick_fetching(ptrdiff_t rows) {
@@ -154,34 +134,54 @@ FC_INLINE FetchingFn<T> pick_fetching(ptrdiff_t rows) {
 template <class T>
 constexpr bool kPacksOnTheWay = sizeof(T) == 4;
 
+template <class T>
+using WidePackingFn = void (*)(const GemmBlock<T>&, ptrdiff_t, const Beside<T>&);
+
+template <class T, int R>
+FC_INLINE WidePackingFn<T> pick_wide_packing(ptrdiff_t rows) {
+  if constexpr (R <= kFewestWideRows) {
+    return wide_packing<T, R>;
+  } else {
+    return rows == R ? wide_packing<T, R> : pick_wide_packing<T, R - 1>(rows);
+  }
+}
+
 // Panel after panel, all rows of each: B is packed as the first group of rows reads it.
 template <class T>
 void unpacked_block(const GemmBlock<T>& given) {
-  constexpr int NR = kTileLanes<T>;
+  constexpr ptrdiff_t NR = kTileLanes<T>;
   GemmBlock<T> g = given;
+  LoneLane<T> lone(g, [&](ptrdiff_t k) { return g.source + g.source_off[k]; });
+  const ptrdiff_t lanes = given.lanes - lone.count();
   const RowGroups groups(g.rows);
-  const ptrdiff_t whole = g.lanes / NR * NR;
-  if (groups.count == 1 && whole > 0) {
+  ptrdiff_t j = 0;
+  if (groups.count == 1 && lanes >= NR) {
+    j = lanes / NR * NR;
     g.b = g.source;
     g.b_panel = NR;
     g.b_off = g.source_off;
-    g.lanes = whole;
+    g.lanes = j;
     row_group(g, 0, g.rows);
   }
   g.b = g.panel;
-  g.b_panel = 0;
+  g.b_panel = 0;  // one panel, wherever its lanes are
   g.b_off = given.b_off;
-  for (ptrdiff_t j = groups.count == 1 ? whole : 0; j < given.lanes; j += NR) {
-    const bool full = j < whole;
-    const ptrdiff_t end = full ? j + NR : given.lanes;
+  const ptrdiff_t narrow = j + lanes_before_wide(g, lanes - j);
+  for (; j < narrow; j += NR) {
+    const ptrdiff_t end = j + NR < narrow ? j + NR : narrow;
     ptrdiff_t i = 0;
     if constexpr (kPacksOnTheWay<T>) {
-      if (full) {
+      if (end - j == NR && groups.count > 1) {
         pick_packing<T, kTileRows>(groups.begin(1))(g, j);
-        for (i = 1; i < groups.count && i <= kTileVectors; ++i) {
-          const T* ahead = g.source + end + i * kLanes<T> - 1;
-          pick_fetching<T, kTileRows>(groups.begin(i + 1) - groups.begin(i))(g, groups.begin(i), j,
-                                                                             ahead);
+        // The next panel's lines, one vector of each row of the source after the other, spread over
+        // so many groups.
+        const int pace = groups.count > 2 * kTileVectors && g.depth > 128;
+        const ptrdiff_t turns = ptrdiff_t{1} << pace;
+        for (i = 1; i < groups.count && i <= kTileVectors * turns; ++i) {
+          const T* ahead = g.source + end + ((i - 1) / turns + 1) * kLanes<T> - 1;
+          const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
+          pick_fetching<T, kTileRows>(rows)(g, r0, j, ahead, (i - 1) % turns * g.depth / turns,
+                                            pace);
         }
       }
     }
@@ -196,6 +196,20 @@ void unpacked_block(const GemmBlock<T>& given) {
       run(g, r0, j, end);
     }
   }
+  if (narrow == lanes) return lone.rows(g, 0, g.rows);
+  g.b_panel = g.depth * NR;
+  const RowGroups wides(g.rows, kWideRows);
+  if constexpr (kPacksOnTheWay<T>) {
+    if (lanes - j == kWideVectors * kLanes<T>) {
+      pick_wide_packing<T, kWideRows>(wides.begin(1))(g, j, lone.beside());
+      lone.after(g, 0, wides.begin(1));
+      return wide_rows(g, wides, 1, j, lanes, lone);
+    }
+  }
+  const Segment whole{0, 0, NR}, rest{NR, 0, lanes - j - NR};
+  pack_panel(g.source + j, g.source_off, g.depth, &whole, 1, g.panel);
+  pack_panel(g.source + j, g.source_off, g.depth, &rest, 1, g.panel + g.b_panel);
+  wide_rows(g, wides, 0, j, lanes, lone);
 }
 
 template <class T>

@@ -80,7 +80,8 @@ FC_INLINE void step(const RowsOfA<T, R>& a, ptrdiff_t k, const T* b, ptrdiff_t b
     pin(bv[v]);
   }
   FC_UNROLL for (int i = 0; i < R; ++i) {
-    const Vec<T> x = splat(*a.at(i, k));
+    Vec<T> x = splat(*a.at(i, k));
+    if constexpr (NV > kTileVectors) pin(x);  // or each product would broadcast it anew
     FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
   }
 }
@@ -205,16 +206,18 @@ __attribute__((noinline)) void tile_packing(const GemmBlock<T>& g, ptrdiff_t j) 
   finish<T, R, kTileVectors>(g, 0, j, j + kTileLanes<T>, acc);
 }
 
-// Other rows of it; meanwhile a line of each row of the source that comes next is fetched.
+// Other rows of it. Meanwhile a line of some rows of the source that come next is fetched, one
+// every 2^pace steps, from row `first` on: more at a time than the first-level cache can wait for
+// would hold up the sum.
 template <class T, int R>
 __attribute__((noinline)) void tile_fetching(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j,
-                                             const T* ahead) {
+                                             const T* ahead, ptrdiff_t first, int pace) {
   Vec<T> acc[R][kTileVectors];
   start<T, R, kTileVectors>(g, row, acc);
-  const ptrdiff_t* const off = g.source_off;
+  const ptrdiff_t* const off = g.source_off + first;
   const T* const panel = g.panel;
   const auto fetch = [=](ptrdiff_t k) FC_LAMBDA {
-    __builtin_prefetch(ahead + off[k], 0, 2);
+    __builtin_prefetch(ahead + off[k >> pace], 0, 2);
     return panel + k * kTileLanes<T>;
   };
   sum<T, R, kTileVectors>(g, row, fetch, acc);

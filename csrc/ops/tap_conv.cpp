@@ -29,7 +29,7 @@ Sizes sizes(const TapConv<T>& t, const Cut& c) {
   // Tiles read up to a panel past the last pixel.
   if (c.strip) s.strip = Carver::bytes<T>(c.images * c.channels * c.shape.plane() + 4 * nr);
   if (c.mode == Lanes::packed) {
-    s.panels = Carver::bytes<T>(((c.passing ? 1 : ceil_div(c.lanes, nr)) * c.kc + 1) * nr);
+    s.panels = Carver::bytes<T>(((c.passing ? 2 : ceil_div(c.lanes, nr)) * c.kc + 1) * nr);
   }
   if (c.temp) s.temp = Carver::bytes<T>(c.most_rows * c.slots * c.lanes);
   return s;

@@ -7,7 +7,7 @@ namespace {
 
 // Short sums, added up: the error of a float sum grows with the length of its runs.
 void cut_depth(int64_t channels, int64_t taps, Cut* c) {
-  constexpr int64_t kMost = 384;
+  constexpr int64_t kMost = 512;
   const int64_t depth = channels * taps;
   if (depth == 0) {
     c->kc = c->channels = 0;
@@ -142,10 +142,10 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   c.most_rows = ceil_div(t.rows, c.row_parts);
   // Turning costs some pixels' worth of products.
   c.turned = t.packed && t.w_channel != ntaps && !c.merged && images * plane >= 3 * nr;
-  c.passing = t.packed && (t.w_channel == ntaps || c.turned) &&
-              c.most_rows * c.kc * item <= budget && t.rows <= t.channels * ntaps &&
-              t.phases() == 1 && !c.strip && !c.lone_lane && c.images == 1 &&
-              c.block[0] * c.block[1] == 1;
+  const bool one_pass = plane - c.lone_lane <= 3 * lanes;  // all lanes at once
+  const bool in_cache = c.most_rows * c.kc * item <= budget && t.rows <= t.channels * ntaps;
+  c.passing = t.packed && (t.w_channel == ntaps || c.turned) && (one_pass || in_cache) &&
+              t.phases() == 1 && !c.strip && c.images == 1 && c.block[0] * c.block[1] == 1;
   return c;
 }
 
