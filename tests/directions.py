@@ -46,6 +46,9 @@ n1c12h10w11 k24r3s3 p1 g3
 n1c3h30w23 k16r7s7 p3 s2
 n1c5h11w13 k7r4s4 p1 s3
 n1c4h13w12 k4r3s3 p4 d4
+n2c5h11w14 k6r3s3 p2 d2
+n1c20h9w15 k18r3s3 p1:3x0:2 d1x2
+n2c8h7w10 k8r3s3 p3x1 d3 g2
 n1c2h5w6 k3r1s5 p0x4
 n1c2h3w3 k3r3s3 p5
 n3c5h2w3 k37r2s3
@@ -125,10 +128,14 @@ def error_bound(direction: str, problem: Problem, data: Operands, algorithm: str
     terms; for Winograd, and where "auto" may choose it, the bound of its transform."""
     absolute = Operands(*(np.abs(a) for a in data))
     plain: Array = 12 * truth(direction, problem, absolute)
-    fits = problem.kernel == (3, 3) and problem.stride == problem.dilation == (1, 1)
+    fits = problem.kernel == (3, 3) and problem.stride == (1, 1)
     if not fits or not algorithm.startswith((*INEXACT, "auto")):
         return plain
-    scale = winograd.error_scale(direction, data, problem.padding, problem.groups)
+    how = (direction, data, problem.padding, problem.groups)
+    if problem.dilation == (1, 1):
+        scale = winograd.error_scale(*how)
+    else:
+        scale = winograd.dilated_error_scale(*how, problem.dilation)
     return np.maximum(plain, scale) if algorithm == "auto" else scale
 
 

@@ -107,3 +107,31 @@ def error_scale(direction: str, data: Any, pads: Pads, groups: int) -> F64:
         else:
             parts.append(weight_gradient(xg, dyg, pads, 4))
     return np.concatenate(parts, 0 if direction == "weight" else 1)
+
+
+def dilated_error_scale(
+    direction: str, data: Any, pads: Pads, groups: int, dilation: tuple[int, int]
+) -> F64:
+    """The same for a dilated convolution: phase by phase, each an image without padding."""
+    x, w, dy = (np.asarray(a, np.float64) for a in data)
+    out = [-(-n // d) for n, d in zip(dy.shape[2:], dilation, strict=True)]
+    spread = np.pad(x, ((0, 0), (0, 0), *pads))
+    spread = _fit(spread, [(n + 2) * d for n, d in zip(out, dilation, strict=True)])
+    dy = _fit(dy, [n * d for n, d in zip(out, dilation, strict=True)])
+    scale = np.zeros_like({"forward": dy, "input": spread, "weight": w}[direction])
+    for f, g in np.ndindex(*dilation):
+        phase = (..., slice(f, None, dilation[0]), slice(g, None, dilation[1]))
+        part = error_scale(direction, (spread[phase], w, dy[phase]), ((0, 0), (0, 0)), groups)
+        scale[... if direction == "weight" else phase] += part
+    first = [p for p, _ in pads] if direction == "input" else [0, 0]
+    shape = np.asarray(data[{"forward": 2, "input": 0, "weight": 1}[direction]]).shape
+    crop = (slice(p, p + n) for p, n in zip(first, shape[2:], strict=True))
+    return scale[(..., *crop)]
+
+
+def _fit(x: F64, size: list[int]) -> F64:
+    """x with its last axes cut or filled up with zeros."""
+    x = x[:, :, : size[0], : size[1]]
+    return np.pad(
+        x, [(0, 0), (0, 0), *((0, n - h) for n, h in zip(size, x.shape[2:], strict=True))]
+    )

@@ -123,10 +123,17 @@ void spread(const T* src, ptrdiff_t step, const T* residual, ptrdiff_t count, T 
     }
     return;
   }
-  for (; i < count; ++i) {
-    T v = (src ? src[i] : T(0)) + (residual ? residual[i * step] : T(0));
-    v = v < lo ? lo : v;
-    dst[i * step] = v > hi ? hi : v;
+  const auto each = [=](auto value) FC_LAMBDA {
+    for (ptrdiff_t n = 0; n < count; ++n) {
+      T v = value(n);
+      v = v < lo ? lo : v;
+      dst[n * step] = v > hi ? hi : v;
+    }
+  };
+  if (residual) {
+    each([=](ptrdiff_t n) FC_LAMBDA { return (src ? src[n] : T(0)) + residual[n * step]; });
+  } else {
+    each([=](ptrdiff_t n) FC_LAMBDA { return src ? src[n] : T(0); });
   }
 }
 

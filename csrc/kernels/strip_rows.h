@@ -57,10 +57,11 @@ void fill_rows(const StripRows<T>& s) {
       for (ptrdiff_t f = 0; f < s.step; ++f) {
         if (f < 64 && !(s.phases >> f & 1)) continue;
         T* const to = dst + f * s.dst_phase;
-        for (ptrdiff_t j = 0; j < count; ++j) {
-          const ptrdiff_t at = first + f + j * s.step;
-          to[j] = at >= 0 && at < len ? src[at] : T(0);
-        }
+        const ptrdiff_t step = s.step, at = first + f;
+        ptrdiff_t j = 0;
+        for (; j < count && at + j * step < 0; ++j) to[j] = T(0);
+        for (; j < count && at + j * step < len; ++j) to[j] = src[at + j * step];
+        for (; j < count; ++j) to[j] = T(0);
       }
     }
   }

@@ -14,7 +14,8 @@ const std::vector<const Algorithm*>& algorithms() {
       &kDirectWeight,   &kWinogradForward, &kWinogradInput,    &kWinogradWeight, &kWinograd2Forward,
       &kWinograd2Input, &kWinograd2Weight, &kDepthwiseForward, &kDepthwiseInput, &kDepthwiseWeight,
       &kGroupedForward, &kGroupedInput,    &kGroupedWeight,    &kDenseForward,   &kDenseInput,
-      &kDenseWeight,
+      &kDenseWeight,    &kDilatedForward,  &kDilatedInput,     &kDilatedWeight,  &kDilated2Forward,
+      &kDilated2Input,  &kDilated2Weight,
   };
   return rows;
 }

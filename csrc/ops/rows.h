@@ -20,5 +20,8 @@ extern const Algorithm kDepthwiseForward, kDepthwiseInput, kDepthwiseWeight;
 extern const Algorithm kGroupedForward, kGroupedInput, kGroupedWeight;
 // winograd_weight.cpp
 extern const Algorithm kWinogradWeight, kWinograd2Weight;
+// winograd_dilated.cpp
+extern const Algorithm kDilatedForward, kDilatedInput, kDilatedWeight;
+extern const Algorithm kDilated2Forward, kDilated2Input, kDilated2Weight;
 
 }  // namespace fastconv
