@@ -377,3 +377,20 @@ def test_copies_and_pickles_of_leaves():
         assert other._array is not x._array
     with pytest.raises(RuntimeError, match="graph leaves"):
         copy.deepcopy(x * 2)
+
+
+def test_a_number_used_many_times_sums_its_gradients():
+    """NumPy makes numbers of sums of arrays without axes."""
+    x = fastconv.tensor(np.array(3.0), requires_grad=True)
+    (x * x + x + x * x).backward()
+    assert x.grad.item() == 13.0
+    (slope,) = autograd.grad(x * x + x + x * x, x)
+    assert slope.item() == 13.0
+
+
+def test_gradients_of_gradients_are_refused():
+    x = leaf(2.0)
+    with pytest.raises(NotImplementedError, match="backward: create_graph"):
+        (x * x).sum().backward(create_graph=True)
+    with pytest.raises(NotImplementedError, match="grad: create_graph"):
+        autograd.grad((x * x).sum(), x, create_graph=True)

@@ -202,3 +202,32 @@ def test_cross_entropy_of_ignored_targets_sends_nothing_back() -> None:
         assert np.isnan(loss.item())
         loss.backward()
         np.testing.assert_array_equal(x.grad.numpy(), 0)
+
+
+def test_what_reduction_was_called_before() -> None:
+    """PyTorch's older code says size_average=False and reduce=False."""
+    x, t = np.random.default_rng(0).normal(size=(4, 3)), np.array([0, 2, 1, 1])
+    for loss, target in (
+        (F.cross_entropy, t),
+        (F.mse_loss, x + 1),
+        (F.soft_margin_loss, np.sign(x)),
+    ):
+        each = loss(x, target, reduction="none")
+        np.testing.assert_array_equal(loss(x, target, reduce=False), each)
+        np.testing.assert_allclose(loss(x, target, size_average=False), each.sum())
+        np.testing.assert_allclose(loss(x, target, size_average=True), each.mean())
+    with pytest.raises(TypeError, match="weight must be float32 like input, got float64"):
+        F.cross_entropy(x.astype(np.float32), t, np.ones(3))
+
+
+def test_not_a_number_in_gradients() -> None:
+    """As in PyTorch: neither side of a maximum loses to NaN, and the sign of NaN is 0."""
+    nan = fastconv.tensor([np.nan, 2.0, np.nan], requires_grad=True)
+    other = fastconv.tensor([1.0, np.nan, np.nan], requires_grad=True)
+    for extremum in (F.maximum, F.minimum):
+        grads = fastconv.autograd.grad(extremum(nan, other).sum(), (nan, other))
+        for g in grads:
+            np.testing.assert_array_equal(g.numpy(), 1)
+    np.testing.assert_array_equal(F.sign(np.array([np.nan, -3.0])), [0, -1])
+    (g,) = fastconv.autograd.grad(F.abs(nan).sum(), nan)
+    np.testing.assert_array_equal(g.numpy(), [0, 1, 0])

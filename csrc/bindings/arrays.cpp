@@ -3,6 +3,9 @@
 #include <algorithm>
 
 #include "../ops/memory.h"
+#include "../ops/parallel.h"
+#include "../ops/pointwise.h"
+#include "../ops/strided.h"
 
 namespace fastconv {
 namespace {
@@ -57,10 +60,32 @@ PyArrayObject* float_array_like(const char* fn, const char* what, PyObject* o,
   return a;
 }
 
+void copy_into(PyArrayObject* to, PyArrayObject* from) {
+  const int n = PyArray_NDIM(from);
+  const npy_intp item = PyArray_ITEMSIZE(from), size = PyArray_SIZE(from);
+  bool simple = size > 0 && PyArray_NDIM(to) == n && PyArray_TYPE(to) == PyArray_TYPE(from) &&
+                PyTypeNum_ISNUMBER(PyArray_TYPE(to)) && PyArray_ISALIGNED(to) &&
+                PyArray_ISALIGNED(from) && PyArray_ISNOTSWAPPED(to) && PyArray_ISNOTSWAPPED(from);
+  CopyAxis axes[64];
+  for (int i = 0; simple && i < n; ++i) {
+    const npy_intp f = PyArray_STRIDE(from, i), t = PyArray_STRIDE(to, i);
+    simple = PyArray_DIM(from, i) == PyArray_DIM(to, i) && f % item == 0 && t % item == 0 &&
+             (t > 0 || PyArray_DIM(to, i) == 1);
+    axes[i] = {PyArray_DIM(from, i), f / item, t / item};
+  }
+  if (!simple || !can_copy_strided(axes, n, static_cast<size_t>(item)) || may_overlap(to, from)) {
+    if (PyArray_CopyInto(to, from) < 0) throw python_error{};
+    return;
+  }
+  const int threads = memory_threads(2.0 * static_cast<double>(item * size), num_threads());
+  const WithoutGil free;
+  copy_strided(axes, n, static_cast<size_t>(item), PyArray_DATA(from), PyArray_DATA(to), threads);
+}
+
 Ref dense(PyArrayObject* a) {
   if (PyArray_ISCARRAY_RO(a)) return Ref::borrow(reinterpret_cast<PyObject*>(a));
   Ref copy = new_array(shape_of(a), PyArray_TYPE(a));
-  if (PyArray_CopyInto(copy.array(), a) < 0) throw python_error{};
+  copy_into(copy.array(), a);
   return copy;
 }
 
@@ -123,7 +148,7 @@ Ref dense_channels_last(PyArrayObject* a, int rank) {
     return Ref::borrow(reinterpret_cast<PyObject*>(a));
   }
   Ref copy = new_channels_last(shape_of(a), rank, PyArray_TYPE(a));
-  if (PyArray_CopyInto(copy.array(), a) < 0) throw python_error{};
+  copy_into(copy.array(), a);
   return copy;
 }
 
@@ -173,9 +198,7 @@ Result::Result(const char* fn, PyObject* out, const Shape& shape, int type, bool
 
 PyObject* Result::finish() {
   if (!target_) return dense_.release();
-  if (target_.get() != dense_.get() && PyArray_CopyInto(target_.array(), dense_.array()) < 0) {
-    throw python_error{};
-  }
+  if (target_.get() != dense_.get()) copy_into(target_.array(), dense_.array());
   return target_.release();
 }
 

@@ -118,6 +118,9 @@ PyArrayObject* float_array(const char* fn, const char* what, PyObject* o);
 // The same, and of the dtype that `like` has.
 PyArrayObject* float_array_like(const char* fn, const char* what, PyObject* o, PyArrayObject* like);
 
+// The elements of one array into another of its shape, whatever the strides of both.
+void copy_into(PyArrayObject* to, PyArrayObject* from);
+
 // C-contiguous and aligned: the array itself where it is already, else a copy.
 Ref dense(PyArrayObject* a);
 

@@ -1,4 +1,4 @@
-// Elementwise functions and empty arrays.
+// Elementwise functions, empty arrays and copies.
 #include "rows.h"
 
 namespace fastconv {
@@ -67,7 +67,24 @@ PyObject* empty(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   });
 }
 
+// copy(to, from): arrays of one shape and type, whatever their strides
+PyObject* copy(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 2);
+    if (!PyArray_Check(args[0]) || !PyArray_Check(args[1])) {
+      throw type_error("copy: to and from must be NumPy arrays");
+    }
+    auto* to = reinterpret_cast<PyArrayObject*>(args[0]);
+    auto* from = reinterpret_cast<PyArrayObject*>(args[1]);
+    same_shape("copy", "to", to, from);
+    if (!PyArray_ISWRITEABLE(to)) throw std::invalid_argument("copy: to must be writable");
+    copy_into(to, from);
+    return Ref::borrow(Py_None).release();
+  });
+}
+
 PyMethodDef kMethods[] = {
+    FASTCONV_METHOD(copy),
     FASTCONV_METHOD(unary),
     FASTCONV_METHOD_AS("unary_backward", py_unary_backward),
     FASTCONV_METHOD(empty),

@@ -37,6 +37,9 @@ struct ResampleKernels {
   void (*combine)(const T* src, const ptrdiff_t* offsets, const T* weights, ptrdiff_t taps,
                   ptrdiff_t n, T* dst);
   void (*along)(const AlongRow<T>& g);
+  // to[i * s + j] = rows[j][i], and back, for i < n and j < s, s being 2, 3 or 4.
+  void (*weave)(int s, const T* const* rows, ptrdiff_t n, T* to);
+  void (*unravel)(int s, const T* from, ptrdiff_t n, T* const* rows);
 };
 
 struct ResampleTable {

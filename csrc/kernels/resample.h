@@ -1,8 +1,8 @@
-// Weighted sums of rows, and of elements along a row.
+// Weighted sums of rows, and of elements along a row; rows woven together and taken apart.
 #pragma once
 
 #include "../kernels.h"
-#include "vec.h"
+#include "row.h"
 
 namespace fastconv {
 namespace {
@@ -108,9 +108,62 @@ void along(const AlongRow<T>& g) {
   }
 }
 
+// How many of a vector's lanes are left of `rest` elements.
+template <class T>
+FC_INLINE int lanes_of(ptrdiff_t rest) {
+  return rest <= 0 ? 0 : rest < kLanes<T> ? static_cast<int>(rest) : kLanes<T>;
+}
+
+template <int S, class T, int... I>
+FC_INLINE void put_woven(const Vec<T>* v, T* to, ptrdiff_t rest, Ints<I...>) {
+  (put(to + I * kLanes<T>, woven<S, I>(v), lanes_of<T>(rest - I * kLanes<T>)), ...);
+}
+
+template <int S, class T>
+void weave_rows(const T* const* rows, ptrdiff_t n, T* to) {
+  const T* row[S];
+  for (int j = 0; j < S; ++j) row[j] = rows[j];
+  each_vector<T>(n, [&](ptrdiff_t i, int lanes) FC_LAMBDA {
+    Vec<T> v[S];
+    FC_UNROLL for (int j = 0; j < S; ++j) v[j] = get(row[j] + i, lanes);
+    put_woven<S, T>(v, to + i * S, S * lanes, typename Count<S>::Type{});
+  });
+}
+
+template <int S, class T>
+void unravel_rows(const T* from, ptrdiff_t n, T* const* rows) {
+  constexpr int L = kLanes<T>;
+  T* row[S];
+  for (int j = 0; j < S; ++j) row[j] = rows[j];
+  each_vector<T>(n, [&](ptrdiff_t i, int lanes) FC_LAMBDA {
+    FC_UNROLL for (int j = 0; j < S; ++j) {
+      const ptrdiff_t at = i * S + j;
+      Vec<T> v[S];
+      FC_UNROLL for (int k = 0; k < S; ++k) {
+        v[k] = get(from + at + k * L, lanes_of<T>(n * S - at - k * L));
+      }
+      put(row[j] + i, every<S>(v), lanes);
+    }
+  });
+}
+
+template <class T>
+void weave(int s, const T* const* rows, ptrdiff_t n, T* to) {
+  return s == 2   ? weave_rows<2>(rows, n, to)
+         : s == 3 ? weave_rows<3>(rows, n, to)
+                  : weave_rows<4>(rows, n, to);
+}
+
+template <class T>
+void unravel(int s, const T* from, ptrdiff_t n, T* const* rows) {
+  return s == 2   ? unravel_rows<2>(from, n, rows)
+         : s == 3 ? unravel_rows<3>(from, n, rows)
+                  : unravel_rows<4>(from, n, rows);
+}
+
 template <class T>
 constexpr ResampleKernels<T> resample_table() {
-  return {kLanes<T>, combine<T>, along<T>};
+  return {kLanes<T>, combine<T>, along<T>, weave<T>, unravel<T>};
 }
 
 }  // namespace

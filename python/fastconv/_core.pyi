@@ -288,6 +288,7 @@ def likelihood_backward(
 
 # Uninitialised float32 (itemsize 4) or float64 (8) in recycled memory.
 def empty(shape: Sequence[int], itemsize: int, /) -> _Array: ...
+def copy(to: _Array, source: _Array, /) -> None: ...
 
 # Optimiser steps in place over lists of equally shaped arrays.
 def sgd_step(

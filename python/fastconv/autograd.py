@@ -370,7 +370,7 @@ def _plus(so_far: _Sum, grad: Array, ours: bool) -> tuple[Array, bool]:
         return np.add(array, grad, out=array), True
     if ours:
         return np.add(array, grad, out=grad), True
-    return np.add(array, grad), True
+    return np.asarray(np.add(array, grad)), True  # NumPy makes numbers of arrays without axes
 
 
 def run_backward(
@@ -465,9 +465,10 @@ def grad(
     outputs: Any,
     inputs: Any,
     grad_outputs: Any = None,
-    retain_graph: bool = False,
+    retain_graph: bool | None = False,
+    create_graph: bool = False,
     *,
-    allow_unused: bool = False,
+    allow_unused: bool | None = False,
 ) -> tuple[Any, ...]:
     """Gradients of `outputs` with respect to `inputs`, without touching anybody's ``.grad``.
 
@@ -486,7 +487,15 @@ def grad(
     -------
     tuple of Tensor
         One gradient for each of `inputs`, of its shape.
+
+    Raises
+    ------
+    RuntimeError
+        If nothing was recorded, on a second pass, or for an input that was not used.
+    NotImplementedError
+        For `create_graph`: gradients are off the tape, so they have no gradients themselves.
     """
+    refuse_graph("grad", create_graph)
     outs: list[TensorBase] = _listed(outputs)
     ins: list[TensorBase] = _listed(inputs)
     seeds = [None] * len(outs) if grad_outputs is None else _listed(grad_outputs)
@@ -497,7 +506,9 @@ def grad(
             raise RuntimeError("grad: one of the inputs does not require grad")
         wanted[edge] = None
     run_backward(
-        [(t, seed_gradient(t, s)) for t, s in zip(outs, seeds, strict=True)], retain_graph, wanted
+        [(t, seed_gradient(t, s)) for t, s in zip(outs, seeds, strict=True)],
+        bool(retain_graph),
+        wanted,
     )
     results = []
     for tensor in ins:
@@ -511,6 +522,15 @@ def grad(
         own = tensor._array.dtype
         results.append(None if total is None else wrap(total[0].astype(own, copy=False)))
     return tuple(results)
+
+
+def refuse_graph(name: str, create_graph: bool) -> None:
+    """NotImplementedError where gradients of gradients are asked for."""
+    if create_graph:
+        raise NotImplementedError(
+            f"{name}: create_graph=True asks for gradients of gradients, which the tape does not "
+            "record"
+        )
 
 
 def _listed(value: Any) -> list[Any]:

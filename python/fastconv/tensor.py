@@ -12,7 +12,17 @@ from . import autograd
 from . import functional as F
 from ._data import TensorData
 from ._types import Array, DType
-from .autograd import Hook, Node, TensorBase, assign, raw, run_backward, seed_gradient, wrap
+from .autograd import (
+    Hook,
+    Node,
+    TensorBase,
+    assign,
+    raw,
+    refuse_graph,
+    run_backward,
+    seed_gradient,
+    wrap,
+)
 from .dtypes import Size, as_dtype, device, get_default_dtype, memory_format, no_such_device
 from .functional._tools import flat_ints, is_float
 from .random import generator
@@ -327,9 +337,10 @@ class Tensor(TensorBase):
         ------
         RuntimeError
             If nothing was recorded, on a second pass, or if a saved tensor was overwritten.
+        NotImplementedError
+            For `create_graph`: gradients are arrays off the tape, so they have no gradients.
         """
-        if create_graph:
-            raise NotImplementedError("backward: create_graph (gradients of gradients)")
+        refuse_graph("backward", create_graph)
         run_backward([(self, seed_gradient(self, gradient))], retain_graph)
 
     def detach(self) -> Any:

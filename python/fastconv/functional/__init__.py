@@ -13,10 +13,12 @@ from . import activation as _activation
 from . import arithmetic as _arithmetic
 from . import backward as _backward
 from . import blocks as _blocks
+from . import class_loss as _class_loss
 from . import conv as _conv
 from . import conv_transpose as _conv_transpose
 from . import convert as _convert
 from . import dropout as _dropout
+from . import einsum as _einsum
 from . import elementwise as _elementwise
 from . import indexing as _indexing
 from . import linear as _linear
@@ -34,10 +36,12 @@ from .activation import *
 from .arithmetic import *
 from .backward import *
 from .blocks import *
+from .class_loss import *
 from .conv import *
 from .conv_transpose import *
 from .convert import *
 from .dropout import *
+from .einsum import *
 from .elementwise import *
 from .indexing import *
 from .linear import *
@@ -57,10 +61,12 @@ __all__ += _activation.__all__
 __all__ += _arithmetic.__all__
 __all__ += _backward.__all__
 __all__ += _blocks.__all__
+__all__ += _class_loss.__all__
 __all__ += _conv.__all__
 __all__ += _conv_transpose.__all__
 __all__ += _convert.__all__
 __all__ += _dropout.__all__
+__all__ += _einsum.__all__
 __all__ += _elementwise.__all__
 __all__ += _indexing.__all__
 __all__ += _linear.__all__

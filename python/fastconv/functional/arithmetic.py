@@ -19,7 +19,6 @@ __all__ = [
     "div",
     "divide",
     "dot",
-    "einsum",
     "lerp",
     "matmul",
     "maximum",
@@ -219,7 +218,7 @@ def remainder(input: Operand, other: Operand) -> Result:
     sa, sb = wanted_shape(input), wanted_shape(other)
 
     def backward(g: Array) -> tuple[Array | None, ...]:
-        return sum_to(g, sa), None if sb is None else sum_to(-g * np.floor(a / b), sb)
+        return sum_to(g, sa), None if sb is None else sum_to(-g * np.floor_divide(a, b), sb)
 
     return record("Remainder", y, (input, other), backward, saves=(input, other))
 
@@ -244,7 +243,8 @@ def pow(input: Operand, exponent: Operand) -> Result:
             ga = sum_to(g * slope.astype(g.dtype), sa)
         if sb is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
-                gb = sum_to(np.where(np.equal(a, 0), 0, g * y * np.log(a)).astype(g.dtype), sb)
+                flat = np.equal(a, 0) & np.greater_equal(b, 0)
+                gb = sum_to(np.where(flat, 0, g * y * np.log(a)).astype(g.dtype), sb)
         return ga, gb
 
     return record("Pow", y, (input, exponent), backward, saves=(input, exponent))
@@ -260,11 +260,15 @@ def _extremum(name: str, input: Operand, other: Operand, ufunc: np.ufunc) -> Res
     sa, sb = wanted_shape(input), wanted_shape(other)
 
     def backward(g: Array) -> tuple[Array | None, ...]:
-        # Where both are equal each takes half.
-        won = np.where(a == b, 0.5, y == a).astype(g.dtype)
+        # Where both are equal each takes half; where one is NaN neither loses.
+        loses = np.less if ufunc is np.maximum else np.greater
+
+        def share(own: Any, rival: Any) -> Any:
+            return g * np.where(np.equal(a, b), 0.5, ~loses(own, rival)).astype(g.dtype)
+
         return (
-            None if sa is None else sum_to(g * won, sa),
-            None if sb is None else sum_to(g * (1 - won), sb),
+            None if sa is None else sum_to(share(a, b), sa),
+            None if sb is None else sum_to(share(b, a), sb),
         )
 
     return record(name, y, (input, other), backward, saves=(input, other))
@@ -409,40 +413,3 @@ def addmm(
     """``beta * input + alpha * mat1 @ mat2``."""
     product = mm(mat1, mat2)
     return add(input if beta == 1 else mul(input, beta), product, alpha=alpha)
-
-
-def einsum(equation: str, *operands: Operand) -> Result:
-    """Einstein's summation; with tensors no index may stand twice in one operand."""
-    arrays = [raw(o) for o in operands]
-    equation = equation.replace(" ", "")
-    if "..." in equation or "->" not in equation:
-        if any(isinstance(o, TensorBase) for o in operands):
-            raise ValueError(
-                "einsum: with tensors the equation must name its output, without '...'"
-            )
-        return np.einsum(equation, *arrays, optimize=True)
-    left, right = equation.split("->")
-    terms = left.split(",")
-    y = np.einsum(equation, *arrays, optimize=True)
-    if not any(isinstance(o, TensorBase) for o in operands):
-        return y
-    if any(len(set(t)) != len(t) for t in terms):
-        raise ValueError("einsum: with tensors no index may stand twice in one operand")
-    needed = [needs_grad(o) for o in operands]
-
-    def backward(g: Array) -> tuple[Array | None, ...]:
-        return tuple(_einsum_gradient(g, i) if n else None for i, n in enumerate(needed))
-
-    def _einsum_gradient(g: Array, i: int) -> Array:
-        rest = [t for j, t in enumerate(terms) if j != i]
-        others = [a for j, a in enumerate(arrays) if j != i]
-        known = set(right).union(*rest)
-        kept = "".join(c for c in terms[i] if c in known)
-        part = np.einsum(",".join([right, *rest]) + "->" + kept, g, *others, optimize=True)
-        # An index that only this operand has was summed over: its gradient is the same all along.
-        shape = tuple(
-            n if c in known else 1 for c, n in zip(terms[i], arrays[i].shape, strict=True)
-        )
-        return np.broadcast_to(part.reshape(shape), arrays[i].shape)
-
-    return record("Einsum", y, operands, backward, saves=operands)

@@ -22,12 +22,11 @@ from .activation import (
     threshold,
 )
 from .blocks import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from .class_loss import cross_entropy
 from .linear import bilinear
 from .loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cosine_similarity,
-    cross_entropy,
     huber_loss,
     kl_div,
     l1_loss,
@@ -48,6 +47,7 @@ from .pooling_more import (
 )
 from .ranking import (
     cosine_embedding_loss,
+    cosine_similarity,
     gaussian_nll_loss,
     hinge_embedding_loss,
     margin_ranking_loss,

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, raw, record
-from ._tools import array_first, ints
+from ._tools import array_first, compiled, ints
 from .narrow import in_float32
 
 __all__ = [
@@ -196,28 +197,30 @@ def fold(
 # ---- channels and pixels -------------------------------------------------------------------------
 
 
-def _rearranged(
-    name: str, input: Operand, split: Any, order: Any, shape: Any, parts: int
-) -> Result:
-    """Reshape to `split`, permute by `order`, reshape to `shape`; and the same backwards.
-
-    Axes 1 to `parts` of what was permuted become the channels.
-    """
+def _rearranged(name: str, input: Operand, split: Any, order: Any, shape: Any) -> Result:
+    """Reshape to `split`, permute by `order`, reshape to `shape`; and the same backwards."""
     x = raw(input)
-    pieces = x.reshape(split).transpose(order)
-    if len(shape) == 4 and not x.flags.c_contiguous and np.moveaxis(x, 1, -1).flags.c_contiguous:
-        # Channels last in memory: so is the result.
-        last = np.moveaxis(pieces, range(1, parts + 1), range(-parts, 0))
-        y = np.moveaxis(np.ascontiguousarray(last).reshape([shape[i] for i in (0, 2, 3, 1)]), -1, 1)
-    else:
-        y = np.ascontiguousarray(pieces).reshape(shape)
+    y = _moved(x, split, order, shape)
     if not isinstance(input, TensorBase):
         return y
-    between = tuple(split[i] for i in order)
-    back, original = np.argsort(order), x.shape
-    return record(
-        name, y, (input,), lambda g: (g.reshape(between).transpose(back).reshape(original),)
-    )
+    between, back, original = [split[i] for i in order], np.argsort(order), x.shape
+    return record(name, y, (input,), lambda g: (_moved(g, between, back, original),))
+
+
+def _empty(x: Array, shape: Any) -> Array:
+    """An array of `shape` in x's type, channels-last in memory where x is."""
+    four = x.ndim == 4 and not x.flags.c_contiguous
+    last = four and x.transpose(0, 2, 3, 1).flags.c_contiguous
+    memory = [shape[i] for i in (0, 2, 3, 1)] if last else shape
+    y = _core.empty(memory, x.itemsize) if compiled(x) else np.empty(memory, x.dtype)
+    return y.transpose(0, 3, 1, 2) if last else y
+
+
+def _moved(x: Array, split: Any, order: Any, shape: Any) -> Array:
+    """Axes are only split by the reshapes, so that all are views of what is copied once."""
+    y = _empty(x, shape)
+    _core.copy(y.reshape([split[i] for i in order]), x.reshape(split).transpose(order))
+    return y
 
 
 def pixel_shuffle(input: Operand, upscale_factor: int) -> Result:
@@ -232,7 +235,7 @@ def pixel_shuffle(input: Operand, upscale_factor: int) -> Result:
     n, c = len(lead), channels // (r * r)
     order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
     return _rearranged(
-        "PixelShuffle", input, (*lead, c, r, r, h, w), order, (*lead, c, h * r, w * r), 1
+        "PixelShuffle", input, (*lead, c, r, r, h, w), order, (*lead, c, h * r, w * r)
     )
 
 
@@ -248,7 +251,7 @@ def pixel_unshuffle(input: Operand, downscale_factor: int) -> Result:
     n, h, w = len(lead), high // r, wide // r
     order = (*range(n), n, n + 2, n + 4, n + 1, n + 3)
     return _rearranged(
-        "PixelUnshuffle", input, (*lead, c, h, r, w, r), order, (*lead, c * r * r, h, w), 3
+        "PixelUnshuffle", input, (*lead, c, h, r, w, r), order, (*lead, c * r * r, h, w)
     )
 
 
@@ -261,4 +264,4 @@ def channel_shuffle(input: Operand, groups: int) -> Result:
         )
     split = (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
     order = (0, 2, 1, *range(3, len(split)))
-    return _rearranged("ChannelShuffle", input, split, order, x.shape, 2)
+    return _rearranged("ChannelShuffle", input, split, order, x.shape)

@@ -97,7 +97,7 @@ def abs(input: Operand) -> Result:
     if not isinstance(input, TensorBase):
         return np.abs(input)
     x = input._array
-    return record("Abs", np.abs(x), (input,), lambda g: (g * np.sign(x),), saves=(input,))
+    return record("Abs", np.abs(x), (input,), lambda g: (g * _sign(x),), saves=(input,))
 
 
 def exp(input: Operand) -> Result:
@@ -266,9 +266,14 @@ def trunc(input: Operand) -> Result:
     return _flat("Trunc", input, np.trunc)
 
 
+def _sign(x: Array) -> Any:
+    signs = np.sign(x)
+    return np.where(np.isnan(signs), 0, signs).astype(signs.dtype) if is_float(x) else signs
+
+
 def sign(input: Operand) -> Result:
-    """-1, 0 or 1."""
-    return _flat("Sign", input, np.sign)
+    """-1, 0 or 1; 0 for NaN, as in PyTorch."""
+    return _flat("Sign", input, _sign)
 
 
 def nan_to_num(

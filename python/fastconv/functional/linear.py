@@ -121,7 +121,8 @@ def bilinear(
     input1: Operand, input2: Operand, weight: Operand, bias: Operand | None = None
 ) -> Result:
     """``input1[i] weight[k, i, j] input2[j]`` summed over i and j, for each k, plus bias."""
-    from .arithmetic import add, einsum
+    from .arithmetic import add
+    from .einsum import einsum
     from .shape import reshape
 
     lead = raw(input1).shape[:-1]

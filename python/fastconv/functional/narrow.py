@@ -96,7 +96,7 @@ def in_float32(function: Function, *, whole: bool = True) -> Function:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         own: Any = getattr(args[0] if args else kwargs.get(argument), "dtype", None)
-        if own is None and len(args) > 1 and (shaped or isinstance(args[0], (int, float))):
+        if own is None and len(args) > 1 and (shaped or isinstance(args[0], (int, float, str))):
             own = getattr(args[1], "dtype", None)
         if own is None:
             array_first(function.__name__, args[0] if args else kwargs.get(argument), argument)

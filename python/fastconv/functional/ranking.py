@@ -10,18 +10,19 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import raw
+from ._reduction import chosen_reduction, reduced, same_shape
 from ._tools import fit_together
 from .activation import logsigmoid, relu
 from .arithmetic import add, div, minimum, mul, pow, rsub, sub, where
-from .elementwise import exp, log, log1p, masked_fill, neg, sqrt, square
+from .elementwise import clamp, exp, log, log1p, masked_fill, neg, sqrt, square
 from .indexing import gather, getitem
-from .loss import _reduced, _same_shape
 from .narrow import floats_only, in_float32
 from .reduction import norm, sum
-from .shape import reshape, unsqueeze
+from .shape import broadcast_to, reshape, unsqueeze
 
 __all__ = [
     "cosine_embedding_loss",
+    "cosine_similarity",
     "gaussian_nll_loss",
     "hinge_embedding_loss",
     "margin_ranking_loss",
@@ -48,14 +49,23 @@ def pairwise_distance(
     return norm(add(sub(x1, x2), eps), p, -1, keepdim)
 
 
+@floats_only
+def cosine_similarity(x1: Operand, x2: Operand, dim: int = 1, eps: float = 1e-8) -> Result:
+    """The cosine of the angle between vectors along `dim`."""
+    shape = fit_together("cosine_similarity", x1=x1, x2=x2)
+    x1, x2 = broadcast_to(x1, shape), broadcast_to(x2, shape)
+    lengths = mul(clamp(norm(x1, 2, dim), min=eps), clamp(norm(x2, 2, dim), min=eps))
+    return div(sum(mul(x1, x2), dim), lengths)
+
+
 @in_float32
 def margin_ranking_loss(
     input1: Operand,
     input2: Operand,
     target: Operand,
     margin: float = 0,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
     """``max(0, margin - target * (input1 - input2))``: target 1 wants `input1` larger, -1 smaller.
@@ -66,6 +76,7 @@ def margin_ranking_loss(
     margin : float
     reduction : {"mean", "sum", "none"}
     """
+    reduction = chosen_reduction(reduction, size_average, reduce)
     ranks = [raw(v).ndim for v in (input1, input2, target)]
     if len(set(ranks)) != 1:
         raise ValueError(
@@ -74,7 +85,7 @@ def margin_ranking_loss(
         )
     fit_together("margin_ranking_loss", input1=input1, input2=input2, target=target)
     short = add(mul(neg(target), sub(input1, input2)), margin)
-    return _reduced("margin_ranking_loss", relu(short), reduction)
+    return reduced("margin_ranking_loss", relu(short), reduction)
 
 
 @in_float32
@@ -82,16 +93,17 @@ def hinge_embedding_loss(
     input: Operand,
     target: Operand,
     margin: float = 1.0,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
     """`input` where the target is 1, ``max(0, margin - input)`` where it is -1."""
+    reduction = chosen_reduction(reduction, size_average, reduce)
     fit_together("hinge_embedding_loss", input=input, target=target)
     t = raw(target)
     near = where(t != -1, input, 0.0)
     far = where(t != 1, relu(rsub(input, margin)), 0.0)
-    return _reduced("hinge_embedding_loss", add(near, far), reduction)
+    return reduced("hinge_embedding_loss", add(near, far), reduction)
 
 
 @in_float32
@@ -100,8 +112,8 @@ def cosine_embedding_loss(
     input2: Operand,
     target: Operand,
     margin: float = 0,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
     """``1 - cosine`` where the target is 1, ``max(0, cosine - margin)`` where it is -1.
@@ -111,6 +123,7 @@ def cosine_embedding_loss(
     input1, input2 : (N, D), or (D,)
     target : (N,) of 1 and -1, or ()
     """
+    reduction = chosen_reduction(reduction, size_average, reduce)
     a, b, t = raw(input1), raw(input2), raw(target)
     if t.ndim > 1 or a.ndim != t.ndim + 1 or b.ndim != t.ndim + 1:
         raise ValueError(
@@ -121,7 +134,7 @@ def cosine_embedding_loss(
     cosine = div(sum(mul(input1, input2), -1), sqrt(lengths))
     same = where(t == 1, rsub(cosine, 1.0), 0.0)
     other = where(t == -1, relu(sub(cosine, margin)), 0.0)
-    return _reduced("cosine_embedding_loss", add(same, other), reduction)
+    return reduced("cosine_embedding_loss", add(same, other), reduction)
 
 
 @in_float32
@@ -133,8 +146,8 @@ def triplet_margin_loss(
     p: float = 2,
     eps: float = 1e-6,
     swap: bool = False,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
     """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with `p`-norms as distances.
@@ -147,6 +160,7 @@ def triplet_margin_loss(
     swap : bool
         Take the negative's distance to the positive where that is smaller.
     """
+    reduction = chosen_reduction(reduction, size_average, reduce)
     ranks = [raw(v).ndim for v in (anchor, positive, negative)]
     if len(set(ranks)) != 1:
         raise ValueError(
@@ -201,7 +215,7 @@ def _triplet(
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = minimum(far, distance(positive, negative))
-    return _reduced(name, relu(add(sub(near, far), margin)), reduction)
+    return reduced(name, relu(add(sub(near, far), margin)), reduction)
 
 
 # ---- classes -------------------------------------------------------------------------------------
@@ -211,14 +225,15 @@ def _triplet(
 def soft_margin_loss(
     input: Operand,
     target: Operand,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
     """``log(1 + exp(-target * input))`` for targets 1 and -1."""
-    _same_shape("soft_margin_loss", input, target)
+    reduction = chosen_reduction(reduction, size_average, reduce)
+    same_shape("soft_margin_loss", input, target)
     loss = log1p(exp(mul(input, -np.asarray(raw(target)))))
-    return _reduced("soft_margin_loss", loss, reduction)
+    return reduced("soft_margin_loss", loss, reduction)
 
 
 def _rows(name: str, input: Operand) -> Result:
@@ -236,8 +251,8 @@ def multi_margin_loss(
     p: int = 1,
     margin: float = 1.0,
     weight: Operand | None = None,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
     """The mean over classes i other than the target y of ``max(0, margin - x[y] + x[i]) ** p``.
@@ -252,6 +267,7 @@ def multi_margin_loss(
     weight : (C,), optional
         A weight for each target class.
     """
+    reduction = chosen_reduction(reduction, size_average, reduce)
     name = "multi_margin_loss"
     if p not in (1, 2):
         raise ValueError(f"{name}: p must be 1 or 2, got {p}")
@@ -274,15 +290,16 @@ def multi_margin_loss(
         share = share * w.astype(kind)[t][:, None]
     short = relu(add(sub(x, unsqueeze(getitem(x, (rows, t)), 1)), margin))
     loss = sum(mul(short if p == 1 else square(short), share), 1)
-    return _reduced(name, getitem(loss, 0) if raw(input).ndim < 2 else loss, reduction)
+    alone = np.ndim(raw(target)) == 0
+    return reduced(name, getitem(loss, 0) if alone else loss, reduction)
 
 
 @floats_only
 def multilabel_margin_loss(
     input: Operand,
     target: Operand,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
     """For each target y and each class i that is none: ``max(0, 1 - x[y] + x[i]) / C``, summed.
@@ -293,8 +310,9 @@ def multilabel_margin_loss(
     target : of that shape
         Class numbers in front, -1 after the last.
     """
+    reduction = chosen_reduction(reduction, size_average, reduce)
     name = "multilabel_margin_loss"
-    _same_shape(name, input, target)
+    same_shape(name, input, target)
     x = _rows(name, input)
     t = np.asarray(raw(target)).reshape(raw(x).shape)
     if t.dtype.kind not in "iu":
@@ -309,7 +327,7 @@ def multilabel_margin_loss(
     pairs = (listed[:, :, None] & ~is_target[:, None, :]).astype(raw(x).dtype)
     short = relu(add(sub(unsqueeze(x, 1), unsqueeze(gather(x, 1, safe), 2)), 1.0))  # (N, y, i)
     loss = div(sum(mul(short, pairs), (1, 2)), float(classes))
-    return _reduced(name, getitem(loss, 0) if raw(input).ndim < 2 else loss, reduction)
+    return reduced(name, getitem(loss, 0) if raw(input).ndim < 2 else loss, reduction)
 
 
 @floats_only
@@ -317,18 +335,19 @@ def multilabel_soft_margin_loss(
     input: Operand,
     target: Operand,
     weight: Operand | None = None,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
     """Binary cross entropy with logits, averaged over the classes, which are the last axis."""
+    reduction = chosen_reduction(reduction, size_average, reduce)
     name = "multilabel_soft_margin_loss"
-    _same_shape(name, input, target)
+    same_shape(name, input, target)
     likely = mul(target, logsigmoid(input))
     loss = neg(add(likely, mul(rsub(target, 1.0), logsigmoid(neg(input)))))
     if weight is not None:
         loss = mul(loss, weight)
-    return _reduced(name, div(sum(loss, -1), float(raw(input).shape[-1])), reduction)
+    return reduced(name, div(sum(loss, -1), float(raw(input).shape[-1])), reduction)
 
 
 # ---- likelihoods ---------------------------------------------------------------------------------
@@ -340,9 +359,9 @@ def poisson_nll_loss(
     target: Operand,
     log_input: bool = True,
     full: bool = False,
-    size_average: None = None,
+    size_average: bool | None = None,
     eps: float = 1e-8,
-    reduce: None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
     """``rate - target * log(rate)`` of a Poisson distribution; `input` is the rate's logarithm.
@@ -355,6 +374,7 @@ def poisson_nll_loss(
     full : bool
         Add Stirling's approximation of ``log(target!)`` where the target is above 1.
     """
+    reduction = chosen_reduction(reduction, size_average, reduce)
     fit_together("poisson_nll_loss", input=input, target=target)
     if log_input:
         loss = sub(exp(input), mul(target, input))
@@ -363,7 +383,7 @@ def poisson_nll_loss(
     if full:
         large = add(sub(mul(target, log(target)), target), mul(log(mul(target, math.tau)), 0.5))
         loss = add(loss, masked_fill(large, raw(target) <= 1, 0.0))
-    return _reduced("poisson_nll_loss", loss, reduction)
+    return reduced("poisson_nll_loss", loss, reduction)
 
 
 def _variance(shape: tuple[int, ...], var: Any, like: Array, eps: float) -> Result:
@@ -411,4 +431,4 @@ def gaussian_nll_loss(
     loss = mul(add(log(spread), div(pow(sub(input, target), 2), spread)), 0.5)
     if full:
         loss = add(loss, 0.5 * math.log(math.tau))
-    return _reduced("gaussian_nll_loss", loss, reduction)
+    return reduced("gaussian_nll_loss", loss, reduction)

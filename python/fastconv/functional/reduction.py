@@ -371,7 +371,7 @@ def logsumexp(input: Operand, dim: Any, keepdim: bool = False) -> Result:
     """``log(sum(exp(input)))`` over `dim`, without overflow."""
     x = floating(raw(input))
     axes = axes_of(dim, x.ndim, "logsumexp")
-    top = np.max(x, axes, keepdims=True)
+    top = np.max(x, axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
         full = np.log(np.exp(x - top).sum(axes, keepdims=True)) + top

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import functional as F
 from ..autograd import raw
+from ..functional._reduction import chosen_reduction
 from ..tensor import Tensor
 from .module import Module
 
@@ -36,10 +37,7 @@ class _Loss(Module):
         weight: Any = None,
     ) -> None:
         super().__init__()
-        if size_average is not None or reduce is not None:  # what `reduction` was called before
-            averaged = "sum" if size_average is False else "mean"
-            reduction = "none" if reduce is False else averaged
-        self.reduction = reduction
+        self.reduction = chosen_reduction(reduction, size_average, reduce)
         self.register_buffer("weight", _as_buffer(weight))
 
 
@@ -138,6 +136,8 @@ class HuberLoss(_Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
+        if not isinstance(delta, (int, float, np.number)):
+            raise TypeError(f"HuberLoss: delta must be a number, got {type(delta).__name__}")
         self.delta = delta
 
     def forward(self, input: Any, target: Any) -> Any:

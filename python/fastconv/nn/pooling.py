@@ -129,6 +129,17 @@ class AvgPool1d(_AvgPool):
 
     rank = 1
 
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        size, step = per_axis(kernel_size, 1), None if stride is None else per_axis(stride, 1)
+        super().__init__(size, step, per_axis(padding, 1), ceil_mode, count_include_pad)
+
 
 class AvgPool2d(_AvgPool):
     """The mean of each window of (N, C, H, W) or (C, H, W); see :func:`avg_pool2d`."""
