@@ -1,5 +1,6 @@
 // Unpooling, its gradient, and adaptive maxima.
 #include "../ops/pool_places.h"
+#include "../ops/pool_tiles.h"
 
 #include "rows.h"
 
@@ -105,39 +106,57 @@ PyObject* py_fetch(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   });
 }
 
+// The arguments of an adaptive pool: the extents of its result are `sizes`.
+struct Adaptive {
+  const char* fn;
+  PyArrayObject* given;
+  int rank;
+  bool last;
+  Shape shape;  // of the result
+  SharedWindows windows{{1, 1, 1}, {1, 1, 1}};
+  int64_t n, c;
+
+  // name, rank, x, sizes
+  explicit Adaptive(PyObject* const* args)
+      : fn(parse_text("adaptive_pool", "name", args[0])), given(float_array(fn, "input", args[2])) {
+    const int64_t r = parse_int(fn, "rank", args[1]);
+    const int axes = PyArray_NDIM(given);
+    if (r < 1 || r > 3 || axes < r + 1 || axes > r + 2) {
+      throw std::invalid_argument(std::string(fn) + ": input has the wrong number of axes");
+    }
+    rank = static_cast<int>(r);
+    const Shape sizes = parse_ints(fn, "output_size", args[3], rank);
+    last = channels_last(given, rank);
+    shape = shape_of(given);
+    n = axes == rank + 2 ? shape[0] : 1;
+    c = shape[axes - rank - 1];
+    for (int i = 0; i < rank; ++i) {
+      const int64_t in = shape[axes - rank + i];
+      if (in < 1 || sizes[i] < 0) {
+        throw std::invalid_argument(std::string(fn) + ": expected positive extents");
+      }
+      windows.in[3 - rank + i] = in;
+      windows.out[3 - rank + i] = shape[axes - rank + i] = sizes[i];
+    }
+  }
+  Ref input() const { return last ? dense_channels_last(given, rank) : dense(given); }
+  Ref result(int type) const {
+    return last ? new_channels_last(shape, rank, type) : new_array(shape, type);
+  }
+};
+
 // adaptive_max_pool(name, rank, x, sizes) -> (output, indices)
 PyObject* py_adaptive_max_pool(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   return guarded([&] {
     expect_args(nargs, 4);
-    const char* fn = parse_text("adaptive_max_pool", "name", args[0]);
-    PyArrayObject* given = float_array(fn, "input", args[2]);
-    const int64_t rank = parse_int(fn, "rank", args[1]);
-    const int n = PyArray_NDIM(given);
-    if (rank < 1 || rank > 3 || n < rank + 1 || n > rank + 2) {
-      throw std::invalid_argument(std::string(fn) + ": input has the wrong number of axes");
-    }
-    const int r = static_cast<int>(rank);
-    const Shape sizes = parse_ints(fn, "output_size", args[3], r);
-    Shape shape = shape_of(given);
-    SharedWindows w{{1, 1, 1}, {1, 1, 1}};
-    Places p{n == r + 2 ? shape[0] : 1, shape[n - r - 1], channels_last(given, r), 1, 1};
-    for (int i = 0; i < r; ++i) {
-      const int64_t in = shape[n - r + i];
-      if (in < 1 || sizes[i] < 0) {
-        throw std::invalid_argument(std::string(fn) + ": expected positive extents");
-      }
-      w.in[3 - r + i] = in;
-      w.out[3 - r + i] = shape[n - r + i] = sizes[i];
-      p.size *= in;
-      p.count *= sizes[i];
-    }
-    const int type = PyArray_TYPE(given);
-    const bool last = p.last;
-    const Ref x = last ? dense_channels_last(given, r) : dense(given);
-    Ref y = last ? new_channels_last(shape, r, type) : new_array(shape, type);
-    Ref index = last ? new_channels_last(shape, r, NPY_INT64) : new_array(shape, NPY_INT64);
+    const Adaptive a(args);
+    const SharedWindows& w = a.windows;
+    const Places p{a.n, a.c, a.last, w.out[0] * w.out[1] * w.out[2], w.in[0] * w.in[1] * w.in[2]};
+    const int type = PyArray_TYPE(a.given);
+    const Ref x = a.input();
+    Ref y = a.result(type), index = a.result(NPY_INT64);
     if (PyArray_SIZE(y.array()) > 0) {
-      const int threads = threads_for(given, 4);
+      const int threads = threads_for(a.given, 4);
       typed(type, [&](auto zero) {
         using T = decltype(zero);
         adaptive_max(p, w, data<T>(x), data<T>(y), data<int64_t>(index), threads);
@@ -147,10 +166,33 @@ PyObject* py_adaptive_max_pool(PyObject*, PyObject* const* args, Py_ssize_t narg
   });
 }
 
+// adaptive_pool(name, rank, x, sizes, maximum): the largest values or the means
+PyObject* adaptive_pool(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 5);
+    const Adaptive a(args);
+    const bool maximum = parse_bool(a.fn, "maximum", args[4]);
+    const int type = PyArray_TYPE(a.given);
+    const Ref x = a.input();
+    Ref y = a.result(type);
+    if (PyArray_SIZE(y.array()) == 0) return y.release();
+    const WindowRanges w =
+        shared_ranges(a.windows.in, a.windows.out, a.last ? a.n : a.n * a.c, a.last ? a.c : 1);
+    const int threads = threads_for(a.given, 2);
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      if (maximum) return window_maxima(w, data<T>(x), data<T>(y), threads);
+      window_averages(w, window_sizes<T>(w).data(), data<T>(x), data<T>(y), threads);
+    });
+    return y.release();
+  });
+}
+
 PyMethodDef kMethods[] = {
     FASTCONV_METHOD_AS("place", py_place),
     FASTCONV_METHOD_AS("fetch", py_fetch),
     FASTCONV_METHOD_AS("adaptive_max_pool", py_adaptive_max_pool),
+    FASTCONV_METHOD(adaptive_pool),
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -98,21 +98,6 @@ struct PoolSelect {
   Position<T>* count;
 };
 
-// Channels-last, a row of windows of as many taps each: for window w, tap k and channel c,
-//   dst[w * step + offsets[k] + c] += grad[w * channels + c]
-// where index[w * channels + c] is at[k] + w * at_step.
-template <class T>
-struct PoolSpread {
-  const T* grad;
-  const int64_t* index;
-  ptrdiff_t windows, channels, taps;
-  const ptrdiff_t* offsets;
-  const Position<T>* at;
-  ptrdiff_t step;
-  Position<T> at_step;
-  T* dst;
-};
-
 // dst[r * out + c] = phase[c % phases][r * pitch + c / phases]. Rows may be written up to a whole
 // vector as long as that stays below dst + room.
 template <class T>
@@ -139,8 +124,6 @@ struct PoolKernels {
   void (*max_runs)(const T* x, ptrdiff_t len, ptrdiff_t runs, T* y);
   void (*sum_runs)(const T* x, ptrdiff_t len, ptrdiff_t runs, T* y);
   bool (*select)(const PoolSelect<T>& g);
-  // How many indices were one of their window's taps; -1 if one does not fit the lanes.
-  int64_t (*spread)(const PoolSpread<T>& g);
   void (*weave)(const PoolWeave<T>& g);
 };
 

@@ -18,9 +18,36 @@ FC_INLINE void channel_blocks(ptrdiff_t c, const Four& four, const One& one) {
   if (i < c) one(i, static_cast<int>(c - i));
 }
 
+// Fewer channels than lanes: as many rows as there are lanes are read as one, which is a whole
+// number of vectors. Numbers for each channel are repeated, sums for each place added up.
+template <class T>
+struct Widened {
+  static constexpr ptrdiff_t kRows = kLanes<T>, kMost = kRows * kRows;
+  static bool fits(ptrdiff_t rows, ptrdiff_t c) { return c < kRows && rows >= 2 * kRows; }
+
+  Widened(ptrdiff_t rows, ptrdiff_t c) : c(c), wide(c * kRows), high(rows / kRows) {
+    rest = rows - high * kRows;
+  }
+  ptrdiff_t after() const { return high * wide; }  // where the rows begin that are left
+  void repeat(const T* from, T* to) const {
+    for (ptrdiff_t i = 0; i < wide; ++i) to[i] = from[i % c];
+  }
+  void add_up(const T* from, T* to) const {
+    for (ptrdiff_t i = 0; i < wide; ++i) to[i % c] += from[i];
+  }
+  ptrdiff_t c, wide, high, rest;
+};
+
 // out[c] = sum over rows of x
 template <class T>
 void column_sums(const T* x, ptrdiff_t rows, ptrdiff_t c, T* out) {
+  if (Widened<T>::fits(rows, c)) {
+    const Widened<T> w(rows, c);
+    T sums[Widened<T>::kMost];
+    column_sums(x, w.high, w.wide, sums);
+    column_sums(x + w.after(), w.rest, c, out);
+    return w.add_up(sums, out);
+  }
   constexpr int L = kLanes<T>;
   channel_blocks<T>(
       c,
@@ -32,15 +59,27 @@ void column_sums(const T* x, ptrdiff_t rows, ptrdiff_t c, T* out) {
         FC_UNROLL for (int v = 0; v < 4; ++v) store(out + i + v * L, sum[v]);
       },
       [&](ptrdiff_t i, int lanes) {
-        Vec<T> sum{};
-        for (ptrdiff_t r = 0; r < rows; ++r) sum += get(x + r * c + i, lanes);
-        put(out + i, sum, lanes);
+        Vec<T> sum[4] = {};
+        ptrdiff_t r = 0;
+        for (; r + 4 <= rows; r += 4) {
+          FC_UNROLL for (int k = 0; k < 4; ++k) sum[k] += get(x + (r + k) * c + i, lanes);
+        }
+        for (; r < rows; ++r) sum[0] += get(x + r * c + i, lanes);
+        put(out + i, (sum[0] + sum[1]) + (sum[2] + sum[3]), lanes);
       });
 }
 
 // out[c] = sum over rows of (x - mean[c])^2
 template <class T>
 void column_squares(const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* out) {
+  if (Widened<T>::fits(rows, c)) {
+    const Widened<T> w(rows, c);
+    T sums[Widened<T>::kMost], means[Widened<T>::kMost];
+    w.repeat(mean, means);
+    column_squares(x, means, w.high, w.wide, sums);
+    column_squares(x + w.after(), mean, w.rest, c, out);
+    return w.add_up(sums, out);
+  }
   constexpr int L = kLanes<T>;
   channel_blocks<T>(
       c,
@@ -69,6 +108,15 @@ void column_squares(const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* o
 // out[c] = sum over rows of g, out[channels + c] = sum over rows of g (x - mean[c])
 template <class T>
 void column_dots(const T* g, const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* out) {
+  if (Widened<T>::fits(rows, c)) {
+    const Widened<T> w(rows, c);
+    T sums[2 * Widened<T>::kMost], means[Widened<T>::kMost];
+    w.repeat(mean, means);
+    column_dots(g, x, means, w.high, w.wide, sums);
+    column_dots(g + w.after(), x + w.after(), mean, w.rest, c, out);
+    w.add_up(sums, out);
+    return w.add_up(sums + w.wide, out + c);
+  }
   constexpr int L = kLanes<T>;
   channel_blocks<T>(
       c,
@@ -104,6 +152,16 @@ void column_dots(const T* g, const T* x, const T* mean, ptrdiff_t rows, ptrdiff_
 template <class T>
 void column_affine(const T* x, const T* residual, T* y, ptrdiff_t rows, ptrdiff_t c, const T* scale,
                    const T* shift, T lo, T hi) {
+  if (Widened<T>::fits(rows, c)) {
+    const Widened<T> w(rows, c);
+    T scales[Widened<T>::kMost], shifts[Widened<T>::kMost];
+    w.repeat(scale, scales);
+    w.repeat(shift, shifts);
+    column_affine(x, residual, y, w.high, w.wide, scales, shifts, lo, hi);
+    const ptrdiff_t at = w.after();
+    return column_affine(x + at, residual ? residual + at : nullptr, y + at, w.rest, c, scale,
+                         shift, lo, hi);
+  }
   for (ptrdiff_t r = 0; r < rows; ++r) {
     const ptrdiff_t at = r * c;
     each_vector<T>(c, [&](ptrdiff_t i, int lanes) {
@@ -118,6 +176,16 @@ void column_affine(const T* x, const T* residual, T* y, ptrdiff_t rows, ptrdiff_
 template <class T>
 void column_affine2(const T* g, const T* x, T* dx, ptrdiff_t rows, ptrdiff_t c, const T* a,
                     const T* b, const T* k) {
+  if (Widened<T>::fits(rows, c)) {
+    const Widened<T> w(rows, c);
+    T as[Widened<T>::kMost], bs[Widened<T>::kMost], ks[Widened<T>::kMost];
+    w.repeat(a, as);
+    w.repeat(b, bs);
+    w.repeat(k, ks);
+    const ptrdiff_t at = w.after();
+    column_affine2(g, x, dx, w.high, w.wide, as, bs, ks);
+    return column_affine2(g + at, x + at, dx + at, w.rest, c, a, b, k);
+  }
   for (ptrdiff_t r = 0; r < rows; ++r) {
     const ptrdiff_t at = r * c;
     each_vector<T>(c, [&](ptrdiff_t i, int lanes) {

@@ -3,7 +3,6 @@
 
 #include "pool_at.h"
 #include "pool_backward.h"
-#include "pool_spread.h"
 
 namespace fastconv {
 namespace {
@@ -22,7 +21,6 @@ constexpr PoolKernels<T> pool_table() {
           reduce_runs<Max, T>,
           reduce_runs<Sum, T>,
           select<T>,
-          spread<T>,
           weave<T>};
 }
 

@@ -217,6 +217,20 @@ void stack(const PoolStack<T> g) {
     // Whole vectors may run over the end of the row: the next row comes later and overwrites that.
     const ptrdiff_t room = g.spill ? g.room - r * g.dst_pitch : g.out;
     ptrdiff_t c = 0;
+    if constexpr (K == 0) {  // many taps: four sums at a time do not wait for each other
+      for (; c + 4 * L <= g.out; c += 4 * L) {
+        Vec<T> m[4];
+        FC_UNROLL for (int v = 0; v < 4; ++v) m[v] = load(x + g.offsets[0] + c + v * L);
+        for (ptrdiff_t k = 1; k < taps; ++k) {
+          const T* p = x + g.offsets[k] + c;
+          FC_UNROLL for (int v = 0; v < 4; ++v) m[v] = Op::take(m[v], load(p + v * L));
+        }
+        FC_UNROLL for (int v = 0; v < 4; ++v) {
+          if constexpr (Divide) m[v] = divide(m[v], g, c + v * L, L);
+          store(y + c + v * L, m[v]);
+        }
+      }
+    }
     for (; c < g.out && c + L <= room; c += L) store(y + c, chunk(x + c, c, L));
     if (c < g.out) {
       const int part = static_cast<int>(g.out - c);

@@ -1,6 +1,7 @@
 // The gradient of an average: each window's share, summed up over the windows that meet an element,
 // first across rows, then along them.
 #include "pool_gather.h"
+#include "pool_tiles.h"
 
 namespace fastconv {
 namespace {
@@ -136,6 +137,10 @@ void average_pool_backward(const PoolProblem& p, const AverageRule& rule, const 
         std::fill_n(dx + plane * in, in, dy[plane] / share);
       }
     });
+  }
+  // Few columns, or phases of few elements: the passes below would leave most lanes idle.
+  if (fits_average_tiles(p) && (p.stride[2] > 4 || p.in[2] < of_type<T>(*kernels().pool).lanes)) {
+    return average_tiles_backward(p, rule, false, dy, dx, threads);
   }
   if (has_passes(p) && p.stride[2] <= 64) {
     return AverageBackward<T>(p, rule, dy, dx, threads).run(threads);

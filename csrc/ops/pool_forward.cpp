@@ -3,6 +3,7 @@
 #include "memory.h"
 #include "parallel.h"
 #include "pool_blocks.h"
+#include "pool_tiles.h"
 
 namespace fastconv {
 namespace {
@@ -200,6 +201,7 @@ void max_pool(const PoolProblem& p, const T* x, T* y, int64_t* index, int thread
   if (whole_planes(p) && !index) {
     return reduce_planes(p, x, y, threads, of_type<T>(*kernels().pool).max_runs);
   }
+  if (far_apart(p) && !index) return window_maxima(pool_ranges(p, false), x, y, threads);
   if (has_passes(p)) {
     Forward<T>(p, x, y, index, nullptr, threads).run(threads);
     return;
@@ -220,6 +222,10 @@ void average_pool(const PoolProblem& p, const AverageRule& rule, const T* x, T* 
       sum(from, in, n, to);
       for (int64_t i = 0; i < n; ++i) to[i] /= count;
     });
+  }
+  if (far_apart(p)) {
+    const std::vector<T> divisors = window_divisors<T>(p, rule);
+    return window_averages(pool_ranges(p, false), divisors.data(), x, y, threads);
   }
   if (has_passes(p)) {
     const Divisors<T> divisors(p, rule, of_type<T>(*kernels().pool).lanes);

@@ -3,9 +3,19 @@
 #include "memory.h"
 #include "parallel.h"
 #include "pool_last_taps.h"
+#include "pool_tiles.h"
 
 namespace fastconv {
 namespace {
+
+template <class T>
+const NormLastKernels<T>& last_rows() {
+  if constexpr (sizeof(T) == 4) {
+    return kernels().norm->last32;
+  } else {
+    return kernels().norm->last64;
+  }
+}
 
 // How many rows of outputs make a task.
 int64_t rows_of_task(const PoolProblem& p, int64_t width) {
@@ -77,12 +87,43 @@ bool fits_channels_last(const PoolProblem& p) {
 
 template <class T>
 void max_pool_last(const PoolProblem& p, const T* x, T* y, int64_t* index, int threads) {
+  if (far_apart(p) && !index) return window_maxima(pool_ranges(p, true), x, y, threads);
   forward<T>(p, x, y, index, nullptr, threads);
+}
+
+// One window over each image: sums of pieces of fixed size, so that they do not depend on how many
+// threads there are.
+template <class T>
+void global_average(const PoolProblem& p, T count, const T* x, T* y, int threads) {
+  constexpr int64_t kRows = 1024;
+  const auto& kernel = last_rows<T>();
+  const int64_t rows = p.in_plane(), pieces = (rows + kRows - 1) / kRows;
+  const Scratch scratch(static_cast<size_t>(p.n * pieces * p.c) * sizeof(T));
+  T* sums = reinterpret_cast<T*>(scratch.data());
+  parallel_for(p.n * pieces, threads, [&](int64_t task, int) {
+    const int64_t n = task / pieces, from = task % pieces * kRows;
+    kernel.sums(x + (n * rows + from) * p.c, std::min(kRows, rows - from), p.c, sums + task * p.c);
+  });
+  for (int64_t n = 0; n < p.n; ++n) {
+    const T* part = sums + n * pieces * p.c;
+    for (int64_t c = 0; c < p.c; ++c) {
+      T sum = part[c];
+      for (int64_t i = 1; i < pieces; ++i) sum += part[i * p.c + c];
+      y[n * p.c + c] = sum / count;
+    }
+  }
 }
 
 template <class T>
 void average_pool_last(const PoolProblem& p, const AverageRule& rule, const T* x, T* y,
                        int threads) {
+  if (whole_planes(p)) {
+    return global_average(p, static_cast<T>(divisor(p, rule, 0, 0, 0)), x, y, threads);
+  }
+  if (far_apart(p)) {
+    const std::vector<T> divisors = window_divisors<T>(p, rule);
+    return window_averages(pool_ranges(p, true), divisors.data(), x, y, threads);
+  }
   const ChannelDivisors<T> divisors(p, rule);
   forward<T>(p, x, y, nullptr, &divisors, threads);
 }

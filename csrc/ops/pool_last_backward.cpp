@@ -6,21 +6,28 @@
 #include "parallel.h"
 #include "pool_last_taps.h"
 #include "pool_phases.h"
+#include "pool_tiles.h"
 
 namespace fastconv {
 namespace {
 
-// One image: each index read alone. False for one that is nowhere.
+// Channels [from, to) of one image: every gradient to where its index says. False for one that is
+// nowhere.
 template <class T>
-bool scatter_image(const PoolProblem& p, const T* dy, const int64_t* index, T* dx) {
-  const int64_t in = p.in_plane(), out = p.out_plane();
+bool scatter_channels(const PoolProblem& p, int64_t from, int64_t to, const T* dy,
+                      const int64_t* index, T* dx) {
+  const int64_t in = p.in_plane(), out = p.out_plane(), channels = p.c;
+  if (to - from == channels) {
+    std::fill_n(dx, in * channels, T(0));
+  } else {
+    for (int64_t i = 0; i < in; ++i) std::fill_n(dx + i * channels + from, to - from, T(0));
+  }
   bool valid = true;
-  std::fill_n(dx, in * p.c, T(0));
-  for (int64_t o = 0; o < out; ++o) {
-    for (int64_t c = 0; c < p.c; ++c) {
-      const int64_t at = index[o * p.c + c];
+  for (int64_t o = 0; o < out; ++o, dy += channels, index += channels) {
+    for (int64_t c = from; c < to; ++c) {
+      const int64_t at = index[c];
       if (static_cast<uint64_t>(at) < static_cast<uint64_t>(in)) {
-        dx[at * p.c + c] += dy[o * p.c + c];
+        dx[at * channels + c] += dy[c];
       } else if (at != -1) {
         valid = false;
       }
@@ -29,56 +36,22 @@ bool scatter_image(const PoolProblem& p, const T* dy, const int64_t* index, T* d
   return valid;
 }
 
-// One image, windows in a row at a time, each tap taking what points at it. False if an index is
-// not that of a tap of its window.
-template <class T>
-bool spread_image(const PoolProblem& p, const std::vector<Taps>& along, const T* dy,
-                  const int64_t* index, T* dx, ptrdiff_t* offsets, Position<T>* at) {
-  const auto& kernels = of_type<T>(*fastconv::kernels().pool);
-  std::fill_n(dx, p.in_plane() * p.c, T(0));
-  int64_t met = 0;
-  for (int64_t z = 0, o = 0; z < p.out[0]; ++z) {
-    const Taps dt = taps_within(p, 0, z, p.in[0]);
-    for (int64_t h = 0; h < p.out[1]; ++h) {
-      const Taps ht = taps_within(p, 1, h, p.in[1]);
-      PoolSpread<T> g{};
-      g.offsets = offsets;
-      g.at = at;
-      g.dst = dx;
-      g.channels = p.c;
-      g.step = p.stride[2] * p.c;
-      g.at_step = static_cast<Position<T>>(p.stride[2]);
-      for (int64_t q = 0; q < p.out[2]; q += g.windows, o += g.windows) {
-        g.windows = alike(along, q);
-        g.taps = list_taps(p, dt, ht, along[static_cast<size_t>(q)], offsets, at);
-        g.grad = dy + o * p.c;
-        g.index = index + o * p.c;
-        const int64_t found = kernels.spread(g);
-        if (found < 0) return false;
-        met += found;
-      }
-    }
-  }
-  return met == p.out_plane() * p.c;
-}
-
 }  // namespace
 
 template <class T>
 bool max_pool_backward_last(const PoolProblem& p, const T* dy, const int64_t* index, T* dx,
                             int threads) {
   const int64_t in = p.in_plane() * p.c, out = p.out_plane() * p.c;
-  const size_t taps = most_taps(p);
-  const size_t each = Carver::bytes<ptrdiff_t>(taps) + Carver::bytes<Position<T>>(taps);
-  const Scratch scratch(each * static_cast<size_t>(threads));
-  const std::vector<Taps> along = columns(p);
+  // A few images are shared out by their channels, whole cache lines of them.
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const int64_t wanted = p.n < threads ? (threads + p.n - 1) / p.n : 1;
+  const int64_t width = ((p.c + wanted - 1) / wanted + kLine - 1) / kLine * kLine;
+  const int64_t parts = (p.c + width - 1) / width;
   std::atomic<bool> valid{true};
-  parallel_for(p.n, threads, [&](int64_t n, int thread) {
-    Carver carver(scratch.data() + each * static_cast<size_t>(thread));
-    auto* offsets = carver.take<ptrdiff_t>(taps);
-    auto* at = carver.take<Position<T>>(taps);
-    if (!spread_image(p, along, dy + n * out, index + n * out, dx + n * in, offsets, at) &&
-        !scatter_image(p, dy + n * out, index + n * out, dx + n * in)) {
+  parallel_for(p.n * parts, threads, [&](int64_t task, int) {
+    const int64_t n = task / parts, from = task % parts * width;
+    if (!scatter_channels(p, from, std::min(p.c, from + width), dy + n * out, index + n * out,
+                          dx + n * in)) {
       valid.store(false, std::memory_order_relaxed);
     }
   });
@@ -88,6 +61,9 @@ bool max_pool_backward_last(const PoolProblem& p, const T* dy, const int64_t* in
 template <class T>
 void average_pool_backward_last(const PoolProblem& p, const AverageRule& rule, const T* dy, T* dx,
                                 int threads) {
+  if (fits_average_tiles(p)) {
+    return average_tiles_backward(p, rule, true, dy, dx, threads);
+  }
   const auto& kernels = of_type<T>(*fastconv::kernels().pool);
   const ChannelDivisors<T> divisors(p, rule);
   const std::vector<PhaseRun> depths = phase_runs(p, 0), heights = phase_runs(p, 1),

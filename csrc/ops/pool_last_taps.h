@@ -4,6 +4,7 @@
 #include "../isa.h"
 #include "pool_blocks.h"
 #include "pool_plain.h"
+#include "pool_tiles.h"
 
 namespace fastconv {
 
@@ -12,17 +13,15 @@ template <class T>
 class ChannelDivisors {
  public:
   ChannelDivisors(const PoolProblem& p, const AverageRule& rule) : c_(p.c) {
-    of_window_.reserve(static_cast<size_t>(p.out_plane()));
-    for_each_window(p, [&](int64_t, int64_t z, int64_t y, int64_t q) {
-      const int64_t n = divisor(p, rule, z, y, q);
+    for (const T n : window_divisors<T>(p, rule)) {
       const size_t i =
           static_cast<size_t>(std::find(counts_.begin(), counts_.end(), n) - counts_.begin());
       if (i == counts_.size()) counts_.push_back(n);
       of_window_.push_back(i);
-    });
-    for (int64_t n : counts_) {
-      table_.insert(table_.end(), static_cast<size_t>(c_), static_cast<T>(n));
-      table_.insert(table_.end(), static_cast<size_t>(c_), T(1) / static_cast<T>(n));
+    }
+    for (const T n : counts_) {
+      table_.insert(table_.end(), static_cast<size_t>(c_), n);
+      table_.insert(table_.end(), static_cast<size_t>(c_), T(1) / n);
     }
   }
   void set(PoolStack<T>& g, int64_t window) const {
@@ -35,7 +34,7 @@ class ChannelDivisors {
 
  private:
   int64_t c_;
-  std::vector<int64_t> counts_;
+  std::vector<T> counts_;
   std::vector<size_t> of_window_;
   std::vector<T> table_;
 };

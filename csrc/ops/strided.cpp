@@ -6,6 +6,7 @@
 
 #include "../isa.h"
 #include "parallel.h"
+#include "row_copy.h"
 
 namespace fastconv {
 namespace {
@@ -228,23 +229,6 @@ void each_position(const std::vector<CopyAxis>& outer, int64_t work, const E* fr
       }
     }
   });
-}
-
-// Short rows: a call of memcpy would cost more than the copy.
-template <class E>
-void copy_row(const E* from, E* to, int64_t n) {
-  constexpr int64_t S = kSide<E>;
-  if (n < S || n > 16 * S) {
-    std::memcpy(to, from, static_cast<size_t>(n) * sizeof(E));
-    return;
-  }
-  Quad<E> v;
-  for (int64_t i = 0; i + S <= n; i += S) {
-    std::memcpy(&v, from + i, 16);
-    std::memcpy(to + i, &v, 16);
-  }
-  std::memcpy(&v, from + n - S, 16);
-  std::memcpy(to + n - S, &v, 16);
 }
 
 template <class E>

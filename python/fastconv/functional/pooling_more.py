@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _core
 from .._types import Array, Ints, Operand, Result
-from ..autograd import TensorBase, raw, record, wrap
+from ..autograd import TensorBase, needs_grad, raw, record, wrap
 from ._tools import array_first, compiled, ints
 from .convert import laid_out_as
 from .narrow import floats_only
@@ -62,6 +62,9 @@ def _adaptive_maximum(rank: int, input: Operand, output_size: Any, return_indice
         pool = (max_pool1d, max_pool2d, max_pool3d)[rank - 1]
         window = tuple(n // o for n, o in zip(spatial, sizes, strict=True))
         return pool(input, window, return_indices=return_indices)
+    if compiled(x) and not return_indices and not needs_grad(input):
+        y = _core.adaptive_pool(name, rank, x, sizes, True)
+        return wrap(y) if isinstance(input, TensorBase) else y
     if compiled(x):
         y, indices = _core.adaptive_max_pool(name, rank, x, sizes)
     else:

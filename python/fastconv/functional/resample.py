@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
 from ._taps import Taps, resized, resized_backward
@@ -83,11 +84,20 @@ def _adaptive_average(rank: int, input: Operand, output_size: Any) -> Result:
     name = f"adaptive_avg_pool{rank}d"
     sizes = adaptive_sizes(name, x, rank, output_size)
     spatial = x.shape[-rank:]
+    if sizes == spatial:
+        y = x.copy("K")
+        return record("Clone", y, (input,), lambda g: (g,)) if isinstance(input, TensorBase) else y
     if compiled(x) and all(o and n % o == 0 for n, o in zip(spatial, sizes, strict=True)):
         # Windows of one size side by side: an ordinary average pool.
         return _AVERAGE[rank](input, tuple(n // o for n, o in zip(spatial, sizes, strict=True)))
-    plan = [_windows(n, o) for n, o in zip(x.shape[-rank:], sizes, strict=True)]
-    return _resized(name, input, plan)
+    y = _core.adaptive_pool(name, rank, x, sizes, False) if compiled(x) else None
+    if y is not None and not isinstance(input, TensorBase):
+        return y
+    plan = [_windows(n, o) for n, o in zip(spatial, sizes, strict=True)]
+    if y is None:
+        return _resized(name, input, plan)
+    title = f"AdaptiveAvgPool{rank}d"
+    return record(title, y, (input,), lambda g: (resized_backward(name, g, plan),))
 
 
 @floats_only
