@@ -173,9 +173,9 @@ struct Softsign {
 template <class T>
 struct Silu {
   static FC_INLINE Vec<T> f(Vec<T> x, Params<T>) {
-    const Vec<T> least = splat(static_cast<T>(-__builtin_huge_val()));
-    const Vec<T> y = x * sigmoid<T>(x);
-    return x == least ? Vec<T>{} : y;  // -inf * 0 would be NaN
+    // Where exp(-x) overflows x is kept finite: infinities would cancel out to NaN.
+    const Vec<T> some = at_least<T>(x, splat(-Format<T>::kHighest));
+    return some / (splat(T(1)) + exp_of_minus<T>(some));
   }
   static FC_INLINE Vec<T> dx(Vec<T> g, Vec<T> x, Params<T>) {
     const Vec<T> s = sigmoid<T>(x);
@@ -197,6 +197,14 @@ struct Hardswish {
 template <class T>
 struct Gelu {
   static FC_INLINE Vec<T> f(Vec<T> x, Params<T>) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) {
+      const Vec<T> a = absolute<T>(x);
+      if (_mm512_cmp_ps_mask(a, splat(kNear), _CMP_NLT_UQ) == 0) [[likely]] {
+        return fma(-a, beyond_near(a), at_least<T>(x, Vec<T>{}));
+      }
+    }
+#endif
     const Normal<T> at = normal<T>(x);
     return fma(-at.size, at.beyond, at_least<T>(x, Vec<T>{}));
   }

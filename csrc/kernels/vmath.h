@@ -231,9 +231,17 @@ FC_INLINE Vec<T> tanh(Vec<T> x) {
   return with_sign<T>(m / (m + splat(T(2))), x);
 }
 
+// exp(-x) for x >= -kHighest, to be added to one: what would fall below the normal range stays
+// above it.
+template <class T>
+FC_INLINE Vec<T> exp_of_minus(Vec<T> x) {
+  return exp<T>(reduce<T>(-at_most<T>(x, splat(static_cast<T>(sizeof(T) == 4 ? 87 : 708)))));
+}
+
 template <class T>
 FC_INLINE Vec<T> sigmoid(Vec<T> x) {
-  return splat(T(1)) / (splat(T(1)) + exp<T>(-x));
+  const Vec<T> e = exp_of_minus<T>(at_least<T>(x, splat(-Format<T>::kHighest)));
+  return splat(T(1)) / (splat(T(1)) + e);
 }
 
 }  // namespace
