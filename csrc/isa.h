@@ -10,6 +10,7 @@ namespace fastconv {
 
 // Every family of kernels: the type of its table and its name. Adding one is a line here.
 #define FASTCONV_FAMILIES(X, isa)   \
+  X(BroadcastTable, broadcast, isa) \
   X(DepthwiseTable, depthwise, isa) \
   X(GemmTable, gemm, isa)           \
   X(LossTable, loss, isa)           \

@@ -6,6 +6,7 @@
 // (exports the family's table) and one header contracts/<family>.h (what the table promises).
 #pragma once
 
+#include "contracts/broadcast.h"
 #include "contracts/depthwise.h"
 #include "contracts/gemm.h"
 #include "contracts/loss.h"

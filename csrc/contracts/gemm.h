@@ -66,17 +66,19 @@ struct Segment {
   ptrdiff_t len;
 };
 
-// Rows of an image split by column phase: for each wanted phase f < step,
-// dst[r * dst_row + f * dst_phase + j] = src[r * src_row + first + f + j * step] for r < rows and
-// j < count, zero where that lies outside a row's [0, len).
+// Rows of several planes split by column phase: for each wanted phase f < step,
+// dst[p * dst_plane + (above + r) * dst_row + f * dst_phase + j] =
+//     src[p * src_plane + r * src_row + first + f + j * step] for r < rows and j < count,
+// zero where that lies outside a row's [0, len). Rows above and below are zero.
 template <class T>
 struct StripRows {
   const T* src;
-  ptrdiff_t src_row, len, first, step;
+  ptrdiff_t src_row, src_plane, len, first, step;
   uint64_t phases;  // bit f: phase f is wanted; phases beyond 63 are
   T* dst;
-  ptrdiff_t dst_row, dst_phase;
-  ptrdiff_t rows, count;
+  ptrdiff_t dst_row, dst_phase, dst_plane;
+  ptrdiff_t planes, rows, count;
+  ptrdiff_t above, below;
 };
 
 template <class T>

@@ -8,7 +8,7 @@ namespace {
 
 template <class T>
 constexpr DepthwiseKernels<T> depthwise_table() {
-  return {kLanes<T>,   kMaxTaps,     band_sum<T>,  dot_cols,
+  return {kLanes<T>,   kMaxTaps,     band_sum<T>,  dot_cols<T>,
           band_dot<T>, lane_sums<T>, fill_rows<T>, interleave_rows<T>};
 }
 

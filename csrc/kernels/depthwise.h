@@ -138,13 +138,15 @@ FC_INLINE ptrdiff_t sum_rows(const BandSum<T>& g, ptrdiff_t row) {
 template <class T, int K>
 void sum_planes(const BandSum<T>& g) {
   // Planes of a multiple of 7 rows are common.
-  const bool sevens = g.rows % 7 == 0;
+  [[maybe_unused]] const bool sevens = g.rows % 7 == 0;
   for (ptrdiff_t row = 0; row < g.rows;) {
     const ptrdiff_t left = g.rows - row;
     if constexpr (kManyRegisters) {
-      if (left >= 8 && !sevens) {
-        row = sum_rows<T, 8, 2, K>(g, row);
-        continue;
+      if constexpr (sizeof(T) == 4) {
+        if (left >= 8 && !sevens) {
+          row = sum_rows<T, 8, 2, K>(g, row);
+          continue;
+        }
       }
       if (left >= 7) {
         row = sum_rows<T, 7, 2, K>(g, row);

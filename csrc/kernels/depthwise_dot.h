@@ -10,16 +10,20 @@ namespace {
 
 // Rows of the gradient that are held in registers, each used with every tap of a tile.
 constexpr int kDotRows = kRegisters == 32 ? 7 : 4;
-constexpr int kMostDotCols = 5;
+// Doubles have less to gain than the code is large.
+template <class T>
+constexpr int kMostDotCols = sizeof(T) == 8 ? 3 : 5;
 
 // taps * cols sums, kDotRows rows of gradient and one of the source fill the registers.
+template <class T>
 constexpr int most_dot_cols(int taps) {
   const int cols = (kRegisters - 2 - kDotRows) / taps;
-  return cols > kMostDotCols ? kMostDotCols : cols;
+  return cols > kMostDotCols<T> ? kMostDotCols<T> : cols;
 }
 
+template <class T>
 int dot_cols(int taps) {
-  return most_dot_cols(taps);
+  return most_dot_cols<T>(taps);
 }
 
 template <class T, int R, int K, int C, bool whole>
@@ -94,11 +98,11 @@ FC_INLINE void pick_dot_cols(const BandDots<T>& g) {
 template <class T, int K>
 FC_INLINE void pick_dot_taps(const BandDots<T>& g) {
   if constexpr (K == 1) {
-    pick_dot_cols<T, 1, most_dot_cols(1)>(g);
+    pick_dot_cols<T, 1, most_dot_cols<T>(1)>(g);
   } else if constexpr (K == 6) {  // never asked for
     pick_dot_taps<T, 5>(g);
   } else {
-    g.taps == K ? pick_dot_cols<T, K, most_dot_cols(K)>(g) : pick_dot_taps<T, K - 1>(g);
+    g.taps == K ? pick_dot_cols<T, K, most_dot_cols<T>(K)>(g) : pick_dot_taps<T, K - 1>(g);
   }
 }
 

@@ -77,7 +77,8 @@ size_t weight_workspace(const ConvProblem& p, size_t item, int threads, bool) {
 
 // Measured on AVX-512: cycles of a vector product with its share of loads, of a vector of results
 // (moves; more through the phases of a stride), of a vector copied into the strip, of a plane.
-constexpr double kProduct = 0.85, kResult = 5, kInterleaved = 13, kCopied = 3, kPlane = 60;
+constexpr double kProduct = 0.85, kInputProduct = 1, kResult = 5, kInterleaved = 13, kCopied = 3,
+                 kPlane = 60;
 
 // Vectors of a plane whose rows each begin one.
 double vectors_of(const Dims& d, double lanes) {
@@ -99,8 +100,7 @@ constexpr double kBesideTiles = 0.75;
 double plane_cost(const ConvProblem& p, const Dims& out, double pairs, double product, double rest,
                   double lanes) {
   const double cols = static_cast<double>(out[2]), rows = static_cast<double>(out[1]);
-  const double packed =
-      p.unit_stride() ? std::max(1.0, std::min(2.0, std::floor(lanes / cols))) : 1;
+  const double packed = p.unit_stride() && p.in[2] == p.out[2] && 2 * cols <= lanes ? 2 : 1;
   const double vectors = std::ceil(rows / packed) * std::ceil(cols / lanes);
   const double taps = static_cast<double>(p.taps());
   return kBesideTiles * pairs * static_cast<double>(p.n) * (vectors * taps * product + rest);
@@ -109,8 +109,8 @@ double plane_cost(const ConvProblem& p, const Dims& out, double pairs, double pr
 double sum_cost(const ConvProblem& p, bool input_gradient, double lanes) {
   const Dims& out = input_gradient ? p.in : p.out;
   const double results = static_cast<double>(input_gradient ? p.c : p.k);
-  // A phase of the stride has its share of the taps.
-  const double product = input_gradient && !p.unit_stride() ? 0.3 : 0.75;
+  // A phase of the stride has its share of the taps; columns read two apart take as long again.
+  const double product = p.unit_stride() ? 0.75 : input_gradient ? 0.2 : 1.8;
   return plane_cost(p, out, static_cast<double>(p.k * p.cg()), product, 0, lanes) +
          kBesideTiles * static_cast<double>(p.n) * results * vectors_of(out, lanes) * kResult;
 }
@@ -118,9 +118,10 @@ double sum_cost(const ConvProblem& p, bool input_gradient, double lanes) {
 double forward_cost(const ConvProblem& p, size_t item, bool) {
   const double lanes = lanes_of(item), products = static_cast<double>(p.reduction());
   if (reads_planes(p, false, item)) return sum_cost(p, false, lanes);
+  const double split = p.stride[2] > 1 ? 1.5 : 1;  // columns of phases, beside each other
   return kBesideTiles * (static_cast<double>(p.n * p.k) * vectors_of(p.out, lanes) *
-                             (products * kProduct + kResult) +
-                         fill_cost(p.n * p.c, p.in, lanes));
+                             (products * kProduct * split + 2 * kResult) +
+                         2 * fill_cost(p.n * p.c, p.in, lanes));
 }
 
 double input_cost(const ConvProblem& p, size_t item, bool) {
@@ -129,8 +130,8 @@ double input_cost(const ConvProblem& p, size_t item, bool) {
   const double share = static_cast<double>(p.stride[0] * p.stride[1] * p.stride[2]);
   const double products = static_cast<double>(p.kg() * p.taps()) / share;
   return static_cast<double>(p.n * p.c) * vectors_of(p.in, lanes) *
-             (products * kProduct + (p.stride[2] > 1 ? kInterleaved : kResult)) +
-         fill_cost(p.n * p.k, p.out, lanes);
+             (products * kInputProduct + (p.stride[2] > 1 ? kInterleaved : 2 * kResult)) +
+         2 * fill_cost(p.n * p.k, p.out, lanes);
 }
 
 double weight_cost(const ConvProblem& p, size_t item, bool) {

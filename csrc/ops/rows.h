@@ -7,6 +7,8 @@ namespace fastconv {
 
 // implicit_gemm.cpp: im2col and direct share an engine
 extern const Algorithm kIm2colForward, kIm2colInput, kDirectForward, kDirectInput;
+// broadcast.cpp
+extern const Algorithm kBroadcastForward, kBroadcastInput;
 // dense.cpp
 extern const Algorithm kDenseForward, kDenseInput, kDenseWeight;
 // implicit_gemm_weight.cpp

@@ -88,16 +88,6 @@ inline ptrdiff_t strip_offset(const StripShape& s, const int64_t (&at)[3]) {
          y / s.step[1] * s.pitch + x / s.step[2];
 }
 
-// Rows [lo, hi) of every column phase that is in use.
-template <class T>
-void fill_zero(const StripRows<T>& rows, const StripShape& s, int64_t lo, int64_t hi, T* to) {
-  if (lo == hi) return;
-  for (int64_t f = 0; f < s.step[2]; ++f) {
-    if (s.uses(2, f))
-      std::fill_n(to + f * rows.dst_phase + lo * s.pitch, (hi - lo) * s.pitch, T(0));
-  }
-}
-
 // Fills one image's part of the strip for `channels` channels of src.
 template <class T>
 void fill_strip(const T* src, const Dims& dims, int64_t channels, const StripShape& s,
@@ -110,31 +100,31 @@ void fill_strip(const T* src, const Dims& dims, int64_t channels, const StripSha
   const ptrdiff_t slab = dims[1] * dims[2];
   StripRows<T> rows{};
   rows.src_row = s.step[1] * dims[2];
+  rows.src_plane = dims[0] * slab;
   rows.len = dims[2];
   rows.first = b.lo[2] * s.step[2] + s.first[2];
   rows.step = s.step[2];
   rows.phases = s.step[2] > 64 ? ~uint64_t{0} : s.residue[2];
   rows.dst_row = s.pitch;
   rows.dst_phase = s.phase();
+  rows.dst_plane = s.plane();
+  rows.planes = channels;
   rows.count = b.extent(2) + s.reach[2] / s.step[2];
-  for (int64_t c = 0; c < channels; ++c, src += dims[0] * slab, strip += s.plane()) {
-    for (int64_t z = 0; z < depth; ++z) {
-      if (!s.uses(0, z)) continue;
-      const bool inside = z0 + z >= 0 && z0 + z < dims[0];
-      for (int64_t f = 0; f < std::min(s.step[1], height); ++f) {
-        if (!s.uses(1, f)) continue;
-        // Row i of this phase is row y0 + f + i * step of the image; [lo, hi) of n are inside it.
-        const int64_t y = y0 + f, n = ceil_div(height - f, s.step[1]);
-        const int64_t lo = inside ? std::min(n, y < 0 ? ceil_div(-y, s.step[1]) : 0) : n;
-        const int64_t hi = std::max(lo, std::min(n, ceil_div(dims[1] - y, s.step[1])));
-        T* const to = strip + z * s.slab() + f * s.step[2] * s.phase();
-        fill_zero(rows, s, 0, lo, to);
-        fill_zero(rows, s, hi, n, to);
-        rows.src = src + (z0 + z) * slab + (y + lo * s.step[1]) * dims[2];
-        rows.dst = to + lo * s.pitch;
-        rows.rows = hi - lo;
-        if (lo < hi) gemm.fill_rows(rows);
-      }
+  for (int64_t z = 0; z < depth; ++z) {
+    if (!s.uses(0, z)) continue;
+    const bool inside = z0 + z >= 0 && z0 + z < dims[0];
+    for (int64_t f = 0; f < std::min(s.step[1], height); ++f) {
+      if (!s.uses(1, f)) continue;
+      // Row i of this phase is row y0 + f + i * step of the image; [lo, hi) of n are inside it.
+      const int64_t y = y0 + f, n = ceil_div(height - f, s.step[1]);
+      const int64_t lo = inside ? std::min(n, y < 0 ? ceil_div(-y, s.step[1]) : 0) : n;
+      const int64_t hi = std::max(lo, std::min(n, ceil_div(dims[1] - y, s.step[1])));
+      rows.src = src + (z0 + z) * slab + (y + lo * s.step[1]) * dims[2];
+      rows.dst = strip + z * s.slab() + f * s.step[2] * s.phase();
+      rows.above = lo;
+      rows.rows = hi - lo;
+      rows.below = n - hi;
+      gemm.fill_rows(rows);
     }
   }
 }

@@ -64,6 +64,7 @@ void take_apart(const Weave& w, const T* planes, T* phases, int threads) {
     s.phases = ~uint64_t{0};
     s.dst_row = w.phase_width;
     s.dst_phase = w.phase();
+    s.planes = 1;
     s.count = w.phase_width;
     for (int64_t f = 0; f < w.rows; ++f) {
       // Rows [lo, hi) of the phase are row i * rows + f - top of the plane, inside it.
@@ -71,16 +72,12 @@ void take_apart(const Weave& w, const T* planes, T* phases, int threads) {
           std::min(std::max<int64_t>(0, ceil_div(w.top - f, w.rows)), w.phase_height);
       const int64_t end = ceil_div(w.height + w.top - f, w.rows);
       const int64_t hi = std::max(lo, std::min(end, w.phase_height));
-      T* const rows = to + f * w.cols * w.phase();
-      for (int64_t g = 0; g < w.cols; ++g) {
-        T* const phase = rows + g * w.phase();
-        std::fill_n(phase, lo * w.phase_width, T(0));
-        std::fill_n(phase + hi * w.phase_width, (w.phase_height - hi) * w.phase_width, T(0));
-      }
       s.src = planes + index * w.plane() + (lo * w.rows + f - w.top) * w.width;
-      s.dst = rows + lo * w.phase_width;
+      s.dst = to + f * w.cols * w.phase();
+      s.above = lo;
       s.rows = hi - lo;
-      if (s.rows > 0) of_type<T>(*kernels().gemm).fill_rows(s);
+      s.below = w.phase_height - hi;
+      of_type<T>(*kernels().gemm).fill_rows(s);
     }
   });
 }

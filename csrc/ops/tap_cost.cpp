@@ -1,0 +1,97 @@
+#include "tap_cost.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "../isa.h"
+
+namespace fastconv {
+namespace {
+
+// One image's and group's work, in vectors.
+struct Work {
+  double lanes;
+  double rows, channels, depth;  // of the product
+  double p, q;                   // rows of positions of a phase, and their width
+  double ways;                   // phases of the result
+  double filled;                 // vectors of the source, as they come into a strip
+  double times;                  // images and groups
+  bool as_it_lies;               // pointwise: the source is one long row
+  bool input;
+
+  double vectors(double n) const { return std::ceil(n / lanes); }
+  double dense() const { return vectors(p * q); }
+  // Results, some of them woven from phases.
+  double results(double vectors, double woven) const {
+    return vectors * ways * (ways > 1 ? woven : 1);
+  }
+};
+
+Work work(const ConvProblem& p, Direction direction, size_t item) {
+  Work w{};
+  w.input = direction == Direction::input;
+  w.lanes = kernels().vector_bytes / static_cast<double>(item);
+  w.rows = static_cast<double>(w.input ? p.cg() : p.kg());
+  w.channels = static_cast<double>(w.input ? p.kg() : p.cg());
+  w.depth = w.channels * static_cast<double>(p.taps());
+  const Dims& from = w.input ? p.out : p.in;
+  int64_t grid[3];
+  for (int i = 0; i < 3; ++i) grid[i] = w.input ? ceil_div(p.in[i], p.stride[i]) : p.out[i];
+  w.as_it_lies = p.taps() == 1 && p.unit_stride() && !p.padded();
+  w.p = w.as_it_lies ? 1 : static_cast<double>(grid[0] * grid[1]);
+  w.q = static_cast<double>(w.as_it_lies ? grid[0] * grid[1] * grid[2] : grid[2]);
+  w.ways = w.input ? static_cast<double>(p.stride[0] * p.stride[1] * p.stride[2]) : 1;
+  // A row that is split by column phase is read twice as slowly.
+  w.filled = w.channels * static_cast<double>(from[0] * from[1]) *
+             w.vectors(static_cast<double>(from[2])) * (!w.input && p.stride[2] > 1 ? 2 : 1);
+  w.times = static_cast<double>(p.n * p.groups);
+  return w;
+}
+
+// Products on tiles of rows; few rows are too few sums to hide the latency.
+double products(const Work& w, double vectors) {
+  const double groups = std::ceil(w.rows / kernels().gemm->f32.mr);
+  const double filled = w.rows / groups;
+  return w.rows * w.depth * vectors * 0.5 * std::max(1.0, 4 / filled);
+}
+
+}  // namespace
+
+double im2col_cost(const ConvProblem& p, Direction direction, size_t item) {
+  const Work w = work(p, direction, item);
+  // Small images share panels.
+  const double vectors = w.dense() > 4 ? w.dense() : w.p * w.q / w.lanes + 1 / w.times;
+  // Narrow rows are packed piece by piece.
+  const double pack = w.as_it_lies ? 4.2 : 5 + 1.5 * std::max(0.0, w.lanes / w.q - 1);
+  const bool turned = w.input && !w.as_it_lies;
+  return w.times * ((turned ? 1.2 : 0.88) * products(w, vectors) + pack * w.depth * vectors +
+                    (w.as_it_lies ? 0 : 3.6 * w.filled) + 4 * w.results(w.rows * vectors, 2) + 500);
+}
+
+double direct_cost(const ConvProblem& p, Direction direction, size_t item) {
+  const Work w = work(p, direction, item);
+  // Row by row, or flat with the columns between two rows.
+  const double pitch = w.q + static_cast<double>((p.ker[2] - 1) / p.stride[2]);
+  const double vectors = std::min(w.p * w.vectors(w.q), 1.06 * w.vectors(w.p * pitch));
+  const double tiles = w.p * std::ceil(w.rows / kernels().gemm->f32.mr);
+  return w.times * ((w.input ? 1.15 : 1.04) * products(w, vectors) + 4.2 * w.filled +
+                    2.8 * w.results(w.rows * vectors, 3) + 104 * w.ways * tiles + 600);
+}
+
+double broadcast_cost(const ConvProblem& p, Direction direction, size_t item, bool prepared) {
+  const Work w = work(p, direction, item);
+  const auto& kernel = kernels().broadcast->f32;
+  const double vectors = w.vectors(w.rows), pairs = std::floor(vectors / 2);
+  const double q = w.q / std::ceil(w.q / kernel.pixels);  // pixels of a tile
+  // Sums of a tile hide the latency where they are eight; a lone vector loads as often as it
+  // multiplies.
+  const double product =
+      w.p * w.q * w.depth * 0.5 *
+      (2 * pairs * std::max(1.0, 4 / q) + (vectors - 2 * pairs) * std::max(1 + 1 / q, 8 / q));
+  const double filters = prepared ? 0 : w.rows * w.depth / w.lanes / static_cast<double>(p.n);
+  return w.times * ((w.input ? 1.05 : 0.98) * product + 4 * w.filled +
+                    6.6 * w.results(w.p * w.q * vectors, 1.5) + (w.input ? 22 : 13.7) * filters) +
+         300;
+}
+
+}  // namespace fastconv

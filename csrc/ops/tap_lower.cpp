@@ -1,0 +1,153 @@
+// Convolutions as tap_conv describes them.
+#include "tap_lower.h"
+
+#include <algorithm>
+
+namespace fastconv {
+namespace {
+
+void set(Dims& to, const Dims& from) {
+  for (int i = 0; i < 3; ++i) to[i] = from[i];
+}
+
+// One axis of the input gradient, which sums weight[r] * grad[(x + pad - r * dil) / stride] where
+// that division leaves no rest. Input positions of one phase, x = phase (mod stride), use the same
+// taps at consecutive gradient positions: a stride-1 convolution per phase, no multiplication with
+// an inserted zero and no scatter-add.
+struct PhaseTap {
+  int64_t position;  // index into positions
+  int64_t kernel;    // index along the kernel
+};
+struct PhaseAxis {
+  std::vector<int64_t> positions;             // of the gradient, for the phase's position 0
+  std::vector<std::vector<PhaseTap>> phases;  // sorted by position
+};
+
+PhaseAxis phase_axis(const ConvProblem& p, int i) {
+  PhaseAxis axis;
+  const int64_t stride = p.stride[i];
+  const auto position = [&](int64_t phase, int64_t r, int64_t* at) {
+    const int64_t x = phase + p.pad_lo[i] - r * p.dil[i];
+    *at = x / stride;
+    return x % stride == 0;
+  };
+  axis.phases.resize(std::min(stride, p.in[i]));
+  auto& known = axis.positions;
+  int64_t at;
+  for (size_t f = 0; f < axis.phases.size(); ++f) {
+    for (int64_t r = 0; r < p.ker[i]; ++r) {
+      if (position(f, r, &at)) known.push_back(at);
+    }
+  }
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
+  for (size_t f = 0; f < axis.phases.size(); ++f) {
+    for (int64_t r = p.ker[i] - 1; r >= 0; --r) {
+      if (!position(f, r, &at)) continue;
+      axis.phases[f].push_back(
+          {std::lower_bound(known.begin(), known.end(), at) - known.begin(), r});
+    }
+  }
+  return axis;
+}
+
+}  // namespace
+
+template <class T>
+TapConv<T> lower_forward(const ConvProblem& p) {
+  TapConv<T> t;
+  t.images = p.n;
+  t.groups = p.groups;
+  t.channels = p.cg();
+  t.rows = p.kg();
+  set(t.dims, p.in);
+  set(t.out, p.out);
+  for (int i = 0; i < 3; ++i) t.step[i] = p.out[i] > 1 ? p.stride[i] : 1;
+  const ptrdiff_t in_plane = p.in_plane(), out_plane = p.out_plane();
+  if (p.taps() == 1 && p.unit_stride() && !p.padded()) {
+    // Pointwise: the image is one long row.
+    t.dims[0] = t.dims[1] = t.out[0] = t.out[1] = 1;
+    t.dims[2] = t.out[2] = in_plane;
+  }
+  t.src_image = p.c * in_plane;
+  t.src_group = p.cg() * in_plane;
+  t.w_channel = p.taps();
+  t.w_row = p.cg() * p.taps();
+  t.w_group = p.kg() * t.w_row;
+  t.dst_image = p.k * out_plane;
+  t.dst_group = p.kg() * out_plane;
+  t.dst_row = out_plane;
+  t.taps.reserve(p.taps());
+  t.terms.reserve(p.taps());
+  for (int64_t z = 0; z < p.ker[0]; ++z) {
+    for (int64_t r = 0; r < p.ker[1]; ++r) {
+      for (int64_t s = 0; s < p.ker[2]; ++s) {
+        const int64_t tap = static_cast<int64_t>(t.taps.size());
+        t.terms.push_back({tap, tap});
+        t.taps.push_back(
+            {{z * p.dil[0] - p.pad_lo[0], r * p.dil[1] - p.pad_lo[1], s * p.dil[2] - p.pad_lo[2]}});
+      }
+    }
+  }
+  t.first = {0, p.taps()};
+  return t;
+}
+
+template <class T>
+TapConv<T> lower_input(const ConvProblem& p) {
+  TapConv<T> t;
+  t.images = p.n;
+  t.groups = p.groups;
+  t.channels = p.kg();
+  t.rows = p.cg();
+  set(t.dims, p.out);
+  set(t.out, p.in);
+  const ptrdiff_t in_plane = p.in_plane(), out_plane = p.out_plane();
+  t.src_image = p.k * out_plane;
+  t.src_group = p.kg() * out_plane;
+  t.w_row = p.taps();
+  t.w_channel = p.cg() * p.taps();
+  t.w_group = p.kg() * t.w_channel;
+  t.dst_image = p.c * in_plane;
+  t.dst_group = p.cg() * in_plane;
+  t.dst_row = in_plane;
+  if (p.taps() == 1 && p.unit_stride() && !p.padded()) {
+    t.dims[0] = t.dims[1] = t.out[0] = t.out[1] = 1;
+    t.dims[2] = t.out[2] = out_plane;
+  }
+  const PhaseAxis z = phase_axis(p, 0), y = phase_axis(p, 1), x = phase_axis(p, 2);
+  const int64_t ny = static_cast<int64_t>(y.positions.size());
+  const int64_t nx = static_cast<int64_t>(x.positions.size());
+  for (const int64_t az : z.positions) {
+    for (const int64_t ay : y.positions) {
+      for (const int64_t ax : x.positions) t.taps.push_back({{az, ay, ax}});
+    }
+  }
+  const PhaseAxis* axes[3] = {&z, &y, &x};
+  for (int i = 0; i < 3; ++i) t.ways[i] = static_cast<int64_t>(axes[i]->phases.size());
+  t.first.push_back(0);
+  t.terms.reserve(p.taps());
+  for (const auto& fz : z.phases) {
+    for (const auto& fy : y.phases) {
+      for (const auto& fx : x.phases) {
+        for (const PhaseTap& a : fz) {
+          for (const PhaseTap& b : fy) {
+            for (const PhaseTap& c : fx) {
+              t.terms.push_back({(a.position * ny + b.position) * nx + c.position,
+                                 (a.kernel * p.ker[1] + b.kernel) * p.ker[2] + c.kernel});
+            }
+          }
+        }
+        t.first.push_back(static_cast<int64_t>(t.terms.size()));
+      }
+    }
+  }
+  return t;
+}
+
+template TapConv<float> lower_forward<float>(const ConvProblem&);
+template TapConv<double> lower_forward<double>(const ConvProblem&);
+template TapConv<float> lower_input<float>(const ConvProblem&);
+template TapConv<double> lower_input<double>(const ConvProblem&);
+
+}  // namespace fastconv
