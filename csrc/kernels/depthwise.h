@@ -155,7 +155,7 @@ void sum_planes(const BandSum<T>& g) {
     }
     if (left >= 4) {
       row = sum_rows<T, 4, kManyRegisters ? 3 : 2, K>(g, row);
-    } else if (left >= 2) {
+    } else if (kVectorBytes > 16 && left >= 2) {
       row = sum_rows<T, 2, 4, K>(g, row);
     } else {
       row = sum_rows<T, 1, kManyRegisters ? 8 : 6, K>(g, row);

@@ -10,9 +10,18 @@ namespace {
 
 // Rows of the gradient that are held in registers, each used with every tap of a tile.
 constexpr int kDotRows = kRegisters == 32 ? 7 : 4;
-// Doubles have less to gain than the code is large.
+// Doubles have less to gain than the code is large, and so has what runs anywhere.
 template <class T>
-constexpr int kMostDotCols = sizeof(T) == 8 ? 3 : 5;
+constexpr int kMostDotCols = kVectorBytes == 16 ? 2
+                             : sizeof(T) == 8   ? 3
+                                                : 5;
+
+// Where a masked load is as quick as a whole one, there need be no code for whole ones.
+#if defined(__AVX512F__)
+constexpr bool kMaskedLoads = true;
+#else
+constexpr bool kMaskedLoads = false;
+#endif
 
 // taps * cols sums, kDotRows rows of gradient and one of the source fill the registers.
 template <class T>
@@ -72,8 +81,12 @@ __attribute__((noinline)) void dot_tile(BandDots<T> g) {
       FC_UNROLL for (int s = 0; s < C; ++s) acc[k][s] = Vec<T>{};
     }
     ptrdiff_t j = 0;
-    for (; j + L <= g.width; j += L) dot_column<T, K, C, true>(acc, g, j, L);
-    if (j < g.width) dot_column<T, K, C, false>(acc, g, j, static_cast<int>(g.width - j));
+    if constexpr (!kMaskedLoads) {
+      for (; j + L <= g.width; j += L) dot_column<T, K, C, true>(acc, g, j, L);
+    }
+    for (; j < g.width; j += L) {
+      dot_column<T, K, C, false>(acc, g, j, static_cast<int>(g.width - j < L ? g.width - j : L));
+    }
     FC_UNROLL for (int k = 0; k < K; ++k) {
       FC_UNROLL for (int s = 0; s < C; ++s) {
         T* to = g.sums + (k * C + s) * L;

@@ -257,7 +257,7 @@ struct PlaneTile {
     const ptrdiff_t line_size = P * g.out_cols, plane = g.out_rows * g.out_cols;
     if (residual) {
       each_output(line_size, plane, left, [&](Vec<T>& sum, ptrdiff_t at, int part) FC_LAMBDA {
-        sum += part == L ? load(residual + at) : load_part(residual + at, part);
+        sum += !kMergesLanes && part == L ? load(residual + at) : load_part(residual + at, part);
       });
     }
     if (g.clamped) {
@@ -266,7 +266,7 @@ struct PlaneTile {
                   [&](Vec<T>& sum, ptrdiff_t, int) FC_LAMBDA { sum = clamp(sum, lo, hi); });
     }
     each_output(line_size, plane, left, [&](Vec<T>& sum, ptrdiff_t at, int part) FC_LAMBDA {
-      part == L ? store(out + at, sum) : store_part(out + at, sum, part);
+      !kMergesLanes&& part == L ? store(out + at, sum) : store_part(out + at, sum, part);
     });
   }
 
