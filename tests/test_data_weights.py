@@ -275,7 +275,7 @@ def test_other_suffixes_and_types(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="suffix"):
         load_weights(tmp_path / "a.pkl")
     with pytest.raises(ValueError, match="suffix"):
-        save_weights(tmp_path / "a.pth", {})
+        save_weights(tmp_path / "a.pkl", {})
     with pytest.raises(FileNotFoundError):
         load_weights(tmp_path / "none.npz")
     for suffix in (".npz", ".safetensors"):
@@ -316,4 +316,70 @@ def test_save_and_load_as_pytorch_code_calls_them(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="state dictionary"):
         fastconv.save(model, path)
     with pytest.raises(ValueError, match="suffix"):
-        fastconv.save(model.state_dict(), tmp_path / "net.pth")
+        fastconv.save(model.state_dict(), tmp_path / "net.pickle")
+
+
+def test_checkpoints_in_pytorchs_format(tmp_path: Path) -> None:
+    """Nests of containers written to .pth come back, here and in PyTorch, and from it."""
+    import fastconv
+
+    path, weight = tmp_path / "net.pth", np.arange(6.0).reshape(2, 3).T
+    state = OrderedDict(w=weight, b=np.array(7), half=np.ones(3, np.float16), none=np.ones((0, 2)))
+    checkpoint = {
+        "epoch": 3, "best": 0.25, "huge": -(2**70), "name": "ü", "done": False, "nothing": None,
+        "state_dict": state, "again": weight, "optimizer": {"state": {0: {"m": weight}},
+        "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.99), "params": [0, 1]}]},
+    }  # fmt: skip
+
+    def check(loaded: dict) -> None:
+        assert list(loaded) == list(checkpoint)
+        for key in ("epoch", "best", "huge", "name", "done", "nothing"):
+            assert loaded[key] == checkpoint[key]
+            assert type(loaded[key]) is type(checkpoint[key])
+        arrays = {k: np.asarray(v) for k, v in loaded["state_dict"].items()}
+        same(arrays, dict(state))
+        assert loaded["optimizer"]["param_groups"] == checkpoint["optimizer"]["param_groups"]
+        np.testing.assert_array_equal(loaded["optimizer"]["state"][0]["m"], weight)
+        np.testing.assert_array_equal(loaded["again"], weight)
+
+    fastconv.save(checkpoint, path)
+    check(fastconv.load(path))
+    same(load_weights(path), dict(state))
+    assert isinstance(fastconv.load(path)["again"], fastconv.Tensor)
+    try:
+        import torch
+    except ImportError:
+        return
+    loaded = torch.load(path, weights_only=True)
+    check(loaded)
+    for zipped in (True, False):
+        torch.save(loaded, path, _use_new_zipfile_serialization=zipped)
+        check(fastconv.load(path))
+
+
+def test_what_is_not_written_to_pytorchs_format(tmp_path: Path) -> None:
+    import fastconv
+
+    path, ring = tmp_path / "a.pth", []
+    ring.append(ring)
+    for obj, error, words in (
+        ({"model": fastconv.nn.ReLU()}, TypeError, r"obj\['model'\] is a ReLU"),
+        ({"w": np.array(["text"])}, TypeError, r"obj\['w'\] has dtype"),
+        ({(1, 2): 3}, TypeError, "a tuple as a key"),
+        (ring, ValueError, "contains itself"),
+    ):
+        with pytest.raises(error, match=words):
+            fastconv.save(obj, path)
+    assert not path.exists()
+
+
+def test_a_nest_that_shares_its_parts_is_read_in_no_time(tmp_path: Path) -> None:
+    import fastconv
+
+    nest: list = []
+    for _ in range(100):  # 2^100 lists, written out
+        nest = [nest, nest]
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", pickle.dumps(nest, protocol=2))
+    assert len(fastconv.load(path)) == 2

@@ -1,4 +1,4 @@
-"""Files of weights: ``.safetensors`` and ``.npz`` both ways, PyTorch's ``.pth`` for reading.
+"""Files of weights: ``.safetensors``, ``.npz`` and PyTorch's ``.pth``, both ways.
 
 A file is data from strangers.  Headers, counts and sizes are checked against the bytes that are
 there before memory is allocated, nothing in a file is executed, and a file is written whole or not
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import npz, pth, safetensors
+from . import npz, pth, pth_write, safetensors
 from .limits import fail
 
 __all__ = [
@@ -34,7 +34,8 @@ __all__ = [
 ]
 
 _READABLE = (".safetensors", ".npz", ".pth", ".pt")
-_WRITABLE = (".safetensors", ".npz")
+_WRITABLE = _READABLE
+_PYTORCH = (".pth", ".pt")
 
 
 def _suffix(name: str, path: str | os.PathLike[str], known: tuple[str, ...]) -> Path:
@@ -129,12 +130,12 @@ def save_weights(
     tensors: Mapping[str, Any],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write tensors or arrays to a ``.safetensors`` or ``.npz`` file, whole or not at all.
+    """Write tensors or arrays to a file (.safetensors, .npz or .pth), whole or not at all.
 
     Raises
     ------
     ValueError
-        If the suffix is another.
+        If the suffix is another, or for `metadata` in a ``.pth``, which has no place for it.
     TypeError
         If something is not an array of numbers.
     """
@@ -145,36 +146,54 @@ def save_weights(
         if not isinstance(array, np.ndarray):
             raise TypeError(f"save_weights: {name!r} is no array but {type(value).__name__}")
         arrays[name] = array
-    if path.suffix == ".safetensors":
+    if path.suffix in _PYTORCH:
+        if metadata is not None:
+            raise ValueError(f"save_weights: {path}: there is no place for metadata in this format")
+        pth_write.write(path, arrays)
+    elif path.suffix == ".safetensors":
         safetensors.write(path, arrays, metadata)
     else:
         text = None if metadata is None else json.dumps(dict(metadata)).encode()
         npz.write(path, arrays, text)
 
 
-def save(obj: Mapping[str, Any], f: str | os.PathLike[str]) -> None:
-    """As ``torch.save`` for a state dictionary, into a ``.safetensors`` or ``.npz`` file.
+def save(obj: Any, f: str | os.PathLike[str]) -> None:
+    """As ``torch.save``.
+
+    Parameters
+    ----------
+    obj
+        A state dictionary; for a ``.pth`` or ``.pt`` file any nest of dictionaries, lists and
+        tuples with tensors, arrays, numbers and text in it, such as a checkpoint.
+    f : path
+        The suffix says the format. ``torch.load`` reads what is written to ``.pth``.
 
     Raises
     ------
     TypeError
-        If ``obj`` is no dictionary of tensors or arrays.
+        If ``obj`` holds anything else: whole models are not pickled.
     ValueError
-        If the suffix is another: pickles (``.pth``) are read here, never written.
+        If the suffix is another.
     """
+    path = _suffix("save", f, _WRITABLE)
+    if path.suffix in _PYTORCH:
+        pth_write.write(path, obj)
+        return
     if not isinstance(obj, Mapping):
         raise TypeError(f"save: expected a state dictionary, got {type(obj).__name__}")
-    save_weights(f, obj)
+    save_weights(path, obj)
 
 
-def load(
-    f: str | os.PathLike[str], map_location: Any = None, *, weights_only: bool = True
-) -> dict[str, Any]:
-    """As ``torch.load`` for a state dictionary: tensors by name; see `load_weights` for files.
+def load(f: str | os.PathLike[str], map_location: Any = None, *, weights_only: bool = True) -> Any:
+    """As ``torch.load``: what was saved, with tensors in it; see `load_weights` for files.
 
     ``map_location`` and ``weights_only`` are accepted for PyTorch's sake; there is one device, and
-    nothing but weights is ever read.
+    nothing but containers of tensors, numbers and text is ever read.
     """
     from ..tensor import Tensor
 
-    return {name: Tensor(array) for name, array in load_weights(f).items()}
+    path = _suffix("load", f, _READABLE)
+    if path.suffix not in _PYTORCH:
+        return {name: Tensor(array) for name, array in load_weights(path).items()}
+    with _reading(path):
+        return pth.read_object(path, Tensor)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from .limits import MAX_BYTES, MAX_TENSORS, bfloat16_to_float32, checked_bytes, fail
 from .pickled import Call, Name, Persistent, parse
 
-__all__ = ["read"]
+__all__ = ["read", "read_object"]
 
 MAX_PICKLE = 16 * 2**20
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -34,6 +35,7 @@ _REBUILDERS = (f"{_UTILS}._rebuild_tensor_v2", f"{_UTILS}._rebuild_tensor")
 _INSIDE = ("state_dict", "model_state_dict", "model")  # where checkpoints keep the weights
 
 Storages = Callable[[str, int], bytes]  # (key, bytes wanted) -> the bytes
+Finish = Callable[[Path, Any, Storages], Any]  # what to make of the parsed pickle
 
 
 def read(path: Path) -> dict[str, NDArray[Any]]:
@@ -41,15 +43,25 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
 
     A checkpoint that holds the state dictionary under ``state_dict`` or ``model`` is understood.
     """
+    state: dict[str, NDArray[Any]] = _read(path, _tensors)
+    return state
+
+
+def read_object(path: Path, tensor: Callable[[NDArray[Any]], Any]) -> Any:
+    """All that was saved: nested containers, numbers, text, and what `tensor` makes of arrays."""
+    return _read(path, partial(_contents, tensor))
+
+
+def _read(path: Path, finish: Finish) -> Any:
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise fail(path, f"has {size} bytes; the limit is {MAX_BYTES}")
     if zipfile.is_zipfile(path):
-        return _read_zip(path)
-    return _read_legacy(path)
+        return _read_zip(path, finish)
+    return _read_legacy(path, finish)
 
 
-def _read_zip(path: Path) -> dict[str, NDArray[Any]]:
+def _read_zip(path: Path, finish: Finish) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {member.filename: member for member in archive.infolist()}
@@ -73,12 +85,12 @@ def _read_zip(path: Path) -> dict[str, NDArray[Any]]:
             if member.file_size > MAX_PICKLE or member.compress_type != zipfile.ZIP_STORED:
                 raise fail(path, "data.pkl is too large or compressed")
             value, _ = _parse(path, archive.read(member), 0)
-            return _tensors(path, value, storage)
+            return finish(path, value, storage)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise fail(path, f"damaged archive ({error})") from None
 
 
-def _read_legacy(path: Path) -> dict[str, NDArray[Any]]:
+def _read_legacy(path: Path, finish: Finish) -> Any:
     with path.open("rb") as file:
         head = file.read(MAX_PICKLE)  # all five pickles come before the first storage
         magic, position = _parse(path, head, 0)
@@ -116,7 +128,7 @@ def _read_legacy(path: Path) -> dict[str, NDArray[Any]]:
             file.seek(begin)
             return file.read(length)
 
-        return _tensors(path, value, storage)
+        return finish(path, value, storage)
 
 
 def _parse(path: Path, data: bytes, start: int) -> tuple[Any, int]:
@@ -181,6 +193,49 @@ def _tensors(path: Path, value: Any, storage: Storages) -> dict[str, NDArray[Any
     if not tensors:
         raise fail(path, "holds no tensors; a state_dict is expected, not a whole pickled model")
     return tensors
+
+
+def _contents(
+    tensor: Callable[[NDArray[Any]], Any], path: Path, value: Any, storage: Storages
+) -> Any:
+    """The whole value. What stands in it twice is converted once, so that no nest explodes."""
+    loaded: dict[str, NDArray[Any]] = {}
+    done: dict[int, Any] = {}
+    total = 0
+
+    def convert(item: Any) -> Any:
+        if isinstance(item, Call) and str(item.function) == "collections.OrderedDict":
+            item = item.items
+        if isinstance(item, (Call, dict, list, tuple)):
+            if id(item) not in done:
+                done[id(item)] = None  # a container within itself finds nothing
+                done[id(item)] = whole(item)
+            return done[id(item)]
+        if isinstance(item, (Name, Persistent)):
+            raise fail(path, f"holds {item}, which is no tensor, number, text or container")
+        return item
+
+    def whole(item: Any) -> Any:
+        nonlocal total
+        if isinstance(item, Call):
+            array = _rebuild(path, "a tensor", item, storage, loaded)
+            assert array is not None  # for a call there is one, or an error
+            total += array.nbytes
+            if total > MAX_BYTES:
+                raise fail(path, f"holds more than {MAX_BYTES} bytes of tensors")
+            return tensor(array)
+        if isinstance(item, dict):
+            return {key: convert(value) for key, value in item.items()}
+        return type(item)([convert(value) for value in item])
+
+    try:
+        return convert(value)
+    except ValueError as error:
+        if str(error).startswith("load_weights"):
+            raise
+        raise fail(path, str(error)) from None
+    except RecursionError:
+        raise fail(path, "is nested too deeply") from None
 
 
 def _state_dict(value: Any) -> dict[Any, Any]:
