@@ -13,6 +13,7 @@ namespace fastconv {
   X(BroadcastTable, broadcast, isa) \
   X(DepthwiseTable, depthwise, isa) \
   X(GemmTable, gemm, isa)           \
+  X(LastTable, last, isa)           \
   X(LossTable, loss, isa)           \
   X(NormTable, norm, isa)           \
   X(PlaneTable, plane, isa)         \

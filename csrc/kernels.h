@@ -9,6 +9,7 @@
 #include "contracts/broadcast.h"
 #include "contracts/depthwise.h"
 #include "contracts/gemm.h"
+#include "contracts/last.h"
 #include "contracts/loss.h"
 #include "contracts/plane.h"
 #include "contracts/pool.h"

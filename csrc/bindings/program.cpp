@@ -120,6 +120,7 @@ PyObject* program_new(PyTypeObject* type, PyObject* args, PyObject*) {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(steps.get()); ++i) {
       add_step(program.get(), PyTuple_GET_ITEM(steps.get(), i));
     }
+    program->fuse();
     if (checked_product(input) == 0) {
       throw std::invalid_argument("Program: the input must have elements");
     }

@@ -23,22 +23,6 @@ constexpr struct {
     {"gelu", Activation::gelu},
 };
 
-template <class T>
-void activate(Activation activation, T* y, int64_t n, int threads) {
-  switch (activation) {
-    case Activation::leaky_relu:
-      return unary_forward(unary_index("leaky_relu"), y, y, n, 0.01, 0.0, threads);
-    case Activation::hardswish:
-      return unary_forward(unary_index("hardswish"), y, y, n, 0.0, 0.0, threads);
-    case Activation::silu:
-      return unary_forward(unary_index("silu"), y, y, n, 0.0, 0.0, threads);
-    case Activation::gelu:
-      return unary_forward(unary_index("gelu"), y, y, n, 0.0, 0.0, threads);
-    default:
-      return;  // a clamp: fused
-  }
-}
-
 }  // namespace
 
 Activation parse_activation(const char* fn, const char* name) {
@@ -52,14 +36,28 @@ Activation parse_activation(const char* fn, const char* name) {
 }
 
 template <class T>
+void activate(Activation activation, T* y, int64_t n, int threads) {
+  switch (activation) {
+    case Activation::leaky_relu:
+      return unary_forward(unary_index("leaky_relu"), y, y, n, 0.01, 0.0, threads);
+    case Activation::hardswish:
+      return unary_forward(unary_index("hardswish"), y, y, n, 0.0, 0.0, threads);
+    case Activation::silu:
+      return unary_forward(unary_index("silu"), y, y, n, 0.0, 0.0, threads);
+    case Activation::gelu:
+      return unary_forward(unary_index("gelu"), y, y, n, 0.0, 0.0, threads);
+    default:
+      return;
+  }
+}
+
+template <class T>
 void convolve(ConvCall<T> call, const Algorithm& algorithm) {
   const ConvProblem& p = *call.p;
   const Scratch scratch(algorithm.workspace(p, sizeof(T), call.threads, call.prepared != nullptr));
   call.scratch = scratch.data();
   algorithm.runner<T>().run(call);
-  if (call.activation > Activation::relu6) {
-    activate(call.activation, call.result, p.n * p.k * p.out_plane(), call.threads);
-  }
+  activate(call.activation, call.result, p.n * p.k * p.out_plane(), call.threads);
 }
 
 int useful_threads(const ConvProblem& p, int threads) {
@@ -80,6 +78,8 @@ void bias_gradient(const ConvProblem& p, const T* grad, T* out, int threads) {
   });
 }
 
+template void activate<float>(Activation, float*, int64_t, int);
+template void activate<double>(Activation, double*, int64_t, int);
 template void convolve<float>(ConvCall<float>, const Algorithm&);
 template void convolve<double>(ConvCall<double>, const Algorithm&);
 template void bias_gradient<float>(const ConvProblem&, const float*, float*, int);

@@ -11,6 +11,10 @@ namespace fastconv {
 // Throws std::invalid_argument for an unknown name, listing the names.
 Activation parse_activation(const char* fn, const char* name);
 
+// y = activation(y), where that is no clamp: those are fused into the kernels.
+template <class T>
+void activate(Activation activation, T* y, int64_t n, int threads);
+
 // Fills call.result. call.scratch is provided here. May throw before anything is written.
 template <class T>
 void convolve(ConvCall<T> call, const Algorithm& algorithm);

@@ -59,6 +59,17 @@ const void* Plan::prepare(const ConvProblem& p, const Algorithm& a) {
   return kept->data();
 }
 
+const void* Plan::form(const void* kind, size_t bytes, const std::function<void(void*)>& make) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_ptr<Scratch>& kept = prepared_[kind];
+  if (!kept) {
+    auto fresh = std::make_unique<Scratch>(bytes);
+    make(fresh->data());
+    kept = std::move(fresh);
+  }
+  return kept->data();
+}
+
 template <class T>
 void Plan::run(const PlanEntry& e, const T* input, const T* residual, T* result) const {
   ConvCall<T> call;

@@ -3,6 +3,7 @@
 // run many times, from any thread.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -38,8 +39,16 @@ class Plan {
   template <class T>
   void run(const PlanEntry& e, const T* input, const T* residual, T* result) const;
 
+  // Another form of weight and bias, which depends on them alone: made by `make`, once, and kept.
+  // `kind` is an address that nobody else uses.
+  const void* form(const void* kind, size_t bytes, const std::function<void(void*)>& make);
+
   const ConvArgs& args() const { return args_; }
   size_t item() const { return item_; }
+  bool automatic() const { return algorithm_ == "auto"; }
+  Activation activation() const { return activation_; }
+  const void* weight() const { return weight_; }
+  const void* bias() const { return bias_; }  // or null
 
  private:
   const void* prepare(const ConvProblem& p, const Algorithm& a);
@@ -51,8 +60,8 @@ class Plan {
   const void* weight_;
   const void* bias_;
   std::mutex mutex_;
-  std::list<std::shared_ptr<const PlanEntry>> entries_;  // most recent first, at most kShapes
-  std::map<const Algorithm*, std::unique_ptr<Scratch>> prepared_;
+  std::list<std::shared_ptr<const PlanEntry>> entries_;       // most recent first, at most kShapes
+  std::map<const void*, std::unique_ptr<Scratch>> prepared_;  // by algorithm or kind of form
 };
 
 }  // namespace fastconv

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 
 #include "accuracy.h"
@@ -43,6 +44,7 @@ Program::Program(const Shape& input, size_t item) : input_(input), shape_(input)
 }
 
 void Program::add(Step step, const Shape& output) {
+  step.input = shape_;
   shape_ = output;
   step.bytes = static_cast<size_t>(checked_mul(checked_product(output), item_));
   steps_.push_back(std::move(step));
@@ -53,6 +55,7 @@ void Program::convolve(Plan& plan) {
   Plan* p = &plan;
   Step step;
   step.takes_residual = true;
+  step.plan = p;
   of_item(item_, [&](auto zero) {
     using T = decltype(zero);
     step.run = [p, entry](const void* x, const void* residual, void* y) {
@@ -194,6 +197,80 @@ void Program::flatten(int first, int last) {
     }
   }
   shape_ = flat;
+}
+
+void Program::excite(std::shared_ptr<const Program> gate) {
+  Shape means = shape_;
+  for (int i = 2; i < means.n; ++i) means[i] = 1;
+  if (shape_.n < 3 || !(gate->input_shape() == means) || !(gate->output_shape() == means)) {
+    throw std::invalid_argument("excite: the gate must take and give shape " + shape_text(means));
+  }
+  const int64_t planes = shape_[0] * shape_[1], plane = plane_of(shape_);
+  Step step;
+  step.in_place = true;
+  step.gate = gate;
+  of_item(item_, [&](auto zero) {
+    using T = decltype(zero);
+    step.run = [gate, planes, plane, channels = shape_[1]](const void* x, const void*, void* y) {
+      const Scratch scratch(2 * Carver::bytes<T>(static_cast<size_t>(planes)));
+      Carver carver(scratch.data());
+      T* means = carver.take<T>(static_cast<size_t>(planes));
+      T* scale = carver.take<T>(static_cast<size_t>(planes));
+      const T* from = static_cast<const T*>(x);
+      T* to = static_cast<T*>(y);
+      const T infinity = std::numeric_limits<T>::infinity();
+      const int threads =
+          memory_threads(2.0 * sizeof(T) * static_cast<double>(planes * plane), num_threads());
+      parallel_for(planes, threads, [&](int64_t i, int) {
+        means[i] = of_type<T>(*kernels().gemm).sum(from + i * plane, plane) / static_cast<T>(plane);
+      });
+      gate->run({{means, channels}}, nullptr, scale);
+      parallel_for(planes, threads, [&](int64_t i, int) {
+        of_type<T>(*kernels().norm)
+            .affine(from + i * plane, nullptr, to + i * plane, plane, scale[i], T(0), -infinity,
+                    infinity);
+      });
+    };
+  });
+  add(std::move(step), shape_);
+}
+
+void Program::fuse() {
+  std::vector<Step> fused;
+  for (size_t i = 0; i < steps_.size();) {
+    size_t used = 0;
+    std::shared_ptr<const Inverted> block = inverted_at(i, &used);
+    if (!block) {
+      fused.push_back(std::move(steps_[i++]));
+      continue;
+    }
+    Step step;
+    step.takes_residual = true;
+    step.bytes = steps_[i + used - 1].bytes;
+    step.input = steps_[i].input;
+    step.run = [block](const void* x, const void* residual, void* y) {
+      block->run(x, residual, y);
+    };
+    fused.push_back(std::move(step));
+    i += used;
+  }
+  steps_ = std::move(fused);
+}
+
+// The block that begins with step i, and how many steps it has; or null.
+std::shared_ptr<const Inverted> Program::inverted_at(size_t i, size_t* used) const {
+  size_t at = i;
+  const auto next = [&](Plan** plan) {
+    if (at == steps_.size() || !steps_[at].plan || !steps_[at].plan->automatic()) return false;
+    *plan = steps_[at++].plan;
+    return true;
+  };
+  InvertedPlans plans;
+  if (!next(&plans.expand) || !next(&plans.depthwise)) return nullptr;
+  if (at < steps_.size() && steps_[at].gate) plans.gate = steps_[at++].gate;
+  if (!next(&plans.project)) return nullptr;
+  *used = at - i;
+  return Inverted::of(plans, steps_[i].input);
 }
 
 // The parts side by side, passed through `first` on the way if that is given.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../pool_problem.h"
+#include "inverted.h"
 #include "plan.h"
 #include "pool.h"
 
@@ -38,6 +39,10 @@ class Program {
                  Activation activation);
   void unary(int index, double a, double b);
   void flatten(int first, int last);  // these axes as one
+  // Every channel times what `gate` makes of the means of the channels, (N, C, 1, ...) both.
+  void excite(std::shared_ptr<const Program> gate);
+  // Steps that are quicker as one become one. After the last step.
+  void fuse();
 
   const Shape& input_shape() const { return input_; }
   const Shape& output_shape() const { return shape_; }
@@ -57,8 +62,12 @@ class Program {
     bool in_place = false;
     bool takes_residual = false;
     size_t bytes = 0;  // of the result
+    Shape input;
+    Plan* plan = nullptr;                 // of a convolution
+    std::shared_ptr<const Program> gate;  // of an excitation
   };
   void add(Step step, const Shape& output);
+  std::shared_ptr<const Inverted> inverted_at(size_t i, size_t* used) const;
   void gather(const std::vector<Part>& parts, const Step* first, char* y) const;
   template <class T>
   void add_normalize(const std::vector<double>& scale, const std::vector<double>& shift,

@@ -1,0 +1,48 @@
+// Convolutions in float32 where the channels lie last: products with whole vectors of outputs, and
+// depthwise sums, a vector of channels at a time. Channels up to a whole vector are read and
+// written.
+#pragma once
+
+#include <cstddef>
+
+namespace fastconv {
+
+// c[c_off[i] + j] = clamp(bias[j] + sum over k < depth of a[i * a_row + k] * B(k, j)), where B lies
+// in panels of `lanes` outputs: B(k, j) = b[j / lanes * b_panel + k * lanes + j % lanes].
+struct LastProduct {
+  const float* a;
+  ptrdiff_t a_row;
+  const float* b;
+  ptrdiff_t b_panel;
+  const float* bias;
+  float* c;
+  const ptrdiff_t* c_off;
+  ptrdiff_t rows, depth, outputs;
+  float lo, hi;
+};
+
+// Rows i < rows of outputs j < width:
+//
+//   out[i * out_row + j * out_step + e] = clamp(bias[e] + sum over t < taps of
+//       w[t * w_tap + e] * src[i * src_row + j * src_step + tap_off[t] + e])
+struct LastSum {
+  const float* src;
+  ptrdiff_t src_row, src_step;
+  const ptrdiff_t* tap_off;
+  ptrdiff_t taps;
+  const float* w;
+  ptrdiff_t w_tap;
+  const float* bias;
+  float* out;
+  ptrdiff_t out_row, out_step;
+  ptrdiff_t rows, width, channels;
+  float lo, hi;
+};
+
+struct LastTable {
+  int lanes;  // of a panel
+  void (*product)(const LastProduct& g);
+  void (*sum)(const LastSum& g);
+};
+
+}  // namespace fastconv

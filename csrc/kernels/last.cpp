@@ -1,0 +1,8 @@
+// Compiled once per instruction set; exports one table.
+#include "last.h"
+
+namespace fastconv {
+extern const LastTable FASTCONV_TABLE(last);
+const LastTable FASTCONV_TABLE(last) = {kPanelVectors * kLanes<float>, last_product, last_sum};
+
+}  // namespace fastconv
