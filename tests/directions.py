@@ -72,6 +72,7 @@ n1c4h8w7 k6r2s3 p0:1x1:2 s2x1 d1x2 g2
 n2c16h9w11 k24r3s3 p1
 n2c8h7w21 k8r3s3 p1 g8
 n2c20h5w9 k18r1s1
+n2c6h9w8 k5r3s3 p2x3 d2x3
 n2c9h3w4 k11r3s4
 """.strip().splitlines()
 

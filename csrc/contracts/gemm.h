@@ -6,6 +6,13 @@
 
 namespace fastconv {
 
+// A run of lanes of a panel that is contiguous in the source.
+struct Segment {
+  ptrdiff_t src;  // offset in the source, added to the offset of the depth index
+  ptrdiff_t dst;  // first lane in the panel
+  ptrdiff_t len;
+};
+
 // A block of C (rows x lanes) = A (rows x depth) times B (depth x lanes), where both operands are
 // addressed through tables of offsets along the depth. That one indirection makes the same kernel
 // an ordinary matrix product, a convolution over a padded image without im2col, a convolution with
@@ -29,6 +36,9 @@ struct GemmBlock {
   const T* source;  // or null
   const ptrdiff_t* source_off;
   T* panel;
+  // Or one panel's lanes are such runs of the source, read exactly; lanes <= nr.
+  const Segment* segments;  // or null
+  int segment_count;
   T* c;
   ptrdiff_t c_row;
   ptrdiff_t rows, lanes, depth;
@@ -57,13 +67,6 @@ struct DotBlock {
   const ptrdiff_t* b_seg;
   ptrdiff_t rows, cols, segments, width;
   T* sums;  // [rows][cols][lanes of a vector]
-};
-
-// A run of lanes of a panel that is contiguous in the source.
-struct Segment {
-  ptrdiff_t src;  // offset in the source, added to the offset of the depth index
-  ptrdiff_t dst;  // first lane in the panel
-  ptrdiff_t len;
 };
 
 // Rows of several planes split by column phase: for each wanted phase f < step,

@@ -63,12 +63,17 @@ FC_INLINE void row_group(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows) {
   if (end < g.lanes) pick_tiles<T, 1, kTileRows>(rows)(g, row, end, g.lanes);
 }
 
+// For doubles half a panel has to do: most small planes are an even number of their vectors.
+template <class T>
+constexpr bool kWide = sizeof(T) == 4;
+
 // Lanes before the three vectors that an odd number of vectors ends with, or all of them.
 template <class T>
 ptrdiff_t lanes_before_wide(const GemmBlock<T>& g, ptrdiff_t lanes) {
   constexpr ptrdiff_t L = kLanes<T>;
   const ptrdiff_t vectors = (lanes + L - 1) / L;
-  const bool wide = vectors % 2 == 1 && vectors >= kWideVectors && g.rows >= kFewestWideRows;
+  const bool wide =
+      kWide<T> && vectors % 2 == 1 && vectors >= kWideVectors && g.rows >= kFewestWideRows;
   return wide ? (vectors - kWideVectors) * L : lanes;
 }
 
@@ -77,10 +82,12 @@ ptrdiff_t lanes_before_wide(const GemmBlock<T>& g, ptrdiff_t lanes) {
 template <class T>
 void wide_rows(const GemmBlock<T>& g, const RowGroups& groups, ptrdiff_t first, ptrdiff_t j,
                ptrdiff_t end, LoneLane<T>& lone) {
-  for (ptrdiff_t i = first; i < groups.count; ++i) {
-    const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
-    pick_wide<T, kWideRows>(rows)(g, r0, j, end, lone.beside());
-    lone.after(g, r0, rows);
+  if constexpr (kWide<T>) {
+    for (ptrdiff_t i = first; i < groups.count; ++i) {
+      const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
+      pick_wide<T, kWideRows>(rows)(g, r0, j, end, lone.beside());
+      lone.after(g, r0, rows);
+    }
   }
 }
 
@@ -109,9 +116,12 @@ void packed_block(const GemmBlock<T>& given) {
 template <class T>
 using PackingFn = void (*)(const GemmBlock<T>&, ptrdiff_t);
 
+// Fewer rows than this are not worth code that packs, or fetches, on the way.
+constexpr int kFewestPacking = kTileRows * 2 / 3 + 1;
+
 template <class T, int R>
 FC_INLINE PackingFn<T> pick_packing(ptrdiff_t rows) {
-  if constexpr (R <= (kTileRows + 1) / 2) {  // two groups have no fewer
+  if constexpr (R <= kFewestPacking) {
     return tile_packing<T, R>;
   } else {
     return rows == R ? tile_packing<T, R> : pick_packing<T, R - 1>(rows);
@@ -123,16 +133,17 @@ using FetchingFn = void (*)(const GemmBlock<T>&, ptrdiff_t, ptrdiff_t, const T*,
 
 template <class T, int R>
 FC_INLINE FetchingFn<T> pick_fetching(ptrdiff_t rows) {
-  if constexpr (R <= (kTileRows + 1) / 2) {  // two groups have no fewer
+  if constexpr (R <= kFewestPacking) {
     return tile_fetching<T, R>;
   } else {
     return rows == R ? tile_fetching<T, R> : pick_fetching<T, R - 1>(rows);
   }
 }
 
-// Doubles pack their panels before: they have half as much to gain, and the code is not small.
+// Doubles pack their panels before: they have half as much to gain, and the code is not small. Nor
+// do the small tiles of SSE2 pay for it.
 template <class T>
-constexpr bool kPacksOnTheWay = sizeof(T) == 4;
+constexpr bool kPacksOnTheWay = sizeof(T) == 4 && (kVectorBytes >= 32 || kRegisters == 32);
 
 template <class T>
 using WidePackingFn = void (*)(const GemmBlock<T>&, ptrdiff_t, const Beside<T>&);
@@ -171,7 +182,7 @@ void unpacked_block(const GemmBlock<T>& given) {
     const ptrdiff_t end = j + NR < narrow ? j + NR : narrow;
     ptrdiff_t i = 0;
     if constexpr (kPacksOnTheWay<T>) {
-      if (end - j == NR && groups.count > 1) {
+      if (end - j == NR && groups.count > 1 && groups.begin(1) >= kFewestPacking) {
         pick_packing<T, kTileRows>(groups.begin(1))(g, j);
         // The next panel's lines, one vector of each row of the source after the other, spread over
         // so many groups.
@@ -213,8 +224,52 @@ void unpacked_block(const GemmBlock<T>& given) {
 }
 
 template <class T>
+using GatheringFn = void (*)(const GemmBlock<T>&);
+
+template <class T, int R>
+FC_INLINE GatheringFn<T> pick_gathering(ptrdiff_t rows) {
+  if constexpr (R <= kFewestPacking) {
+    return tile_gathering<T, R>;
+  } else {
+    return rows == R ? tile_gathering<T, R> : pick_gathering<T, R - 1>(rows);
+  }
+}
+
+// One panel of runs, all rows: packed as the first group of rows reads it.
+template <class T>
+void gathered_block(const GemmBlock<T>& given) {
+  GemmBlock<T> g = given;
+  g.b = g.panel;
+  g.b_panel = 0;
+  const RowGroups groups(g.rows);
+  const bool narrow = g.lanes <= kLanes<T>;
+  ptrdiff_t i = 0;
+  if constexpr (kVectorBytes >= 32 && kPacksOnTheWay<T>) {  // has masked loads
+    const int runs = runs_of_vector<T>(g.segments, g.segment_count);
+    if (!narrow && runs <= kMostRuns && groups.begin(1) >= kFewestPacking) {
+      if (g.segments[0].len == kTileLanes<T>) {
+        g.source += g.segments[0].src;
+        pick_packing<T, kTileRows>(groups.begin(1))(g, 0);
+      } else {
+        pick_gathering<T, kTileRows>(groups.begin(1))(g);
+      }
+      i = 1;
+    }
+  }
+  if (i == 0) pack_panel(g.source, g.source_off, g.depth, g.segments, g.segment_count, g.panel);
+  for (; i < groups.count; ++i) {
+    const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
+    const auto run =
+        narrow ? pick_tiles<T, 1, kTileRows>(rows) : pick_tiles<T, kTileVectors, kTileRows>(rows);
+    run(g, r0, 0, g.lanes);
+  }
+}
+
+template <class T>
 void gemm_block(const GemmBlock<T>& g) {
-  if (g.source) {
+  if (g.segments) {
+    gathered_block(g);
+  } else if (g.source) {
     unpacked_block(g);
   } else {
     packed_block(g);

@@ -12,39 +12,44 @@ constexpr int kTileVectors = 2;
 template <class T>
 constexpr int kTileLanes = kTileVectors * kLanes<T>;
 
-// Each vector of the panel from at most N runs: a masked load for each, which leaves the other
-// lanes alone.
+// Each vector of a panel from at most N runs: a masked load for each, which leaves the other lanes
+// alone.
+template <class T, int N>
+class Runs {
+ public:
+  FC_INLINE Runs(const Segment* segments, int count) {
+    constexpr int L = kLanes<T>;
+    int runs[kTileVectors] = {};
+    for (int i = 0; i < count; ++i) {
+      const Segment& s = segments[i];
+      for (int v = 0; v < kTileVectors; ++v) {
+        const ptrdiff_t lo = s.dst - v * L, hi = lo + s.len;
+        if (lo >= L || hi <= 0) continue;
+        from_[v][runs[v]] = s.src - lo;
+        lanes_[v][runs[v]++] =
+            lanes_between<T>(static_cast<int>(lo > 0 ? lo : 0), static_cast<int>(hi < L ? hi : L));
+      }
+    }
+  }
+  FC_INLINE Vec<T> get(const T* source, int v) const {
+    Vec<T> x{};
+    FC_UNROLL for (int i = 0; i < N; ++i) x = load_lanes(source + from_[v][i], lanes_[v][i], x);
+    return x;
+  }
+
+ private:
+  ptrdiff_t from_[kTileVectors][N] = {};
+  LaneMask<T> lanes_[kTileVectors][N] = {};
+};
+
 template <class T, int N>
 void pack_runs(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth, const Segment* segments,
                int count, T* panel) {
-  constexpr int L = kLanes<T>;
-  ptrdiff_t from[kTileVectors][N] = {};
-  LaneMask<T> lanes[kTileVectors][N] = {};
-  int runs[kTileVectors] = {};
-  for (int i = 0; i < count; ++i) {
-    const Segment& s = segments[i];
-    for (int v = 0; v < kTileVectors; ++v) {
-      const ptrdiff_t lo = s.dst - v * L, hi = lo + s.len;
-      if (lo >= L || hi <= 0) continue;
-      from[v][runs[v]] = s.src - lo;
-      lanes[v][runs[v]++] =
-          lanes_between<T>(static_cast<int>(lo > 0 ? lo : 0), static_cast<int>(hi < L ? hi : L));
-    }
-  }
-  ptrdiff_t at[kTileVectors][N];  // copies that the compiler can keep in registers
-  LaneMask<T> mask[kTileVectors][N];
-  FC_UNROLL for (int v = 0; v < kTileVectors; ++v) {
-    FC_UNROLL for (int i = 0; i < N; ++i) {
-      at[v][i] = from[v][i];
-      mask[v][i] = lanes[v][i];
-    }
-  }
+  const Runs<T, N> given(segments, count);
+  const Runs<T, N> runs = given;  // a copy that the compiler can keep in registers
   for (ptrdiff_t k = 0; k < depth; ++k, panel += kTileLanes<T>) {
-    const T* s = src + k_off[k];
     FC_UNROLL for (int v = 0; v < kTileVectors; ++v) {
-      Vec<T> x{};
-      FC_UNROLL for (int i = 0; i < N; ++i) x = load_lanes(s + at[v][i], mask[v][i], x);
-      store(panel + v * L, x);
+      store(panel + v * kLanes<T>, runs.get(src + k_off[k], v));
     }
   }
 }

@@ -156,8 +156,20 @@ template <class T, int R, int NV>
 FC_INLINE void finish(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j, ptrdiff_t end,
                       const Vec<T> (&acc)[R][NV]) {
   constexpr ptrdiff_t L = kLanes<T>, pitch = NV * L;
-  if (end - j >= pitch && !(g.accumulate || g.bias_lane || g.residual || g.clamped)) {
+  // Added up in place where that is worth its code: the chunks of a long sum, of whole tiles.
+  constexpr bool adds = NV >= kTileVectors && 2 * R > kTileRows;
+  const bool plain = !(g.bias_lane || g.residual || g.clamped) && (adds || !g.accumulate);
+  if (end - j >= pitch && plain) {
     T* const c = g.c + row * g.c_row + j;
+    if (adds && g.accumulate) {
+      FC_UNROLL for (int i = 0; i < R; ++i) {
+        FC_UNROLL for (int v = 0; v < NV; ++v) {
+          T* const to = c + i * g.c_row + v * L;
+          store(to, acc[i][v] + load(to));
+        }
+      }
+      return;
+    }
     FC_UNROLL for (int i = 0; i < R; ++i) {
       FC_UNROLL for (int v = 0; v < NV; ++v) store(c + i * g.c_row + v * L, acc[i][v]);
     }
@@ -204,6 +216,29 @@ __attribute__((noinline)) void tile_packing(const GemmBlock<T>& g, ptrdiff_t j) 
   };
   sum<T, R, kTileVectors>(g, 0, pack, acc);
   finish<T, R, kTileVectors>(g, 0, j, j + kTileLanes<T>, acc);
+}
+
+// The first rows of a panel whose vectors are at most two runs of the source each.
+constexpr int kMostRuns = 2;
+
+template <class T, int R>
+__attribute__((noinline)) void tile_gathering(const GemmBlock<T>& g) {
+  constexpr int L = kLanes<T>;
+  Vec<T> acc[R][kTileVectors];
+  start<T, R, kTileVectors>(g, 0, acc);
+  const Runs<T, kMostRuns> given(g.segments, g.segment_count);
+  const Runs<T, kMostRuns> runs = given;  // a copy that the compiler can keep in registers
+  const T* const source = g.source;
+  const ptrdiff_t* const off = g.source_off;
+  T* const panel = g.panel;
+  const auto gather = [=](ptrdiff_t k) FC_LAMBDA {
+    T* to = panel + k * kTileLanes<T>;
+    FC_UNROLL for (int v = 0; v < kTileVectors; ++v)
+        store(to + v * L, runs.get(source + off[k], v));
+    return to;
+  };
+  sum<T, R, kTileVectors>(g, 0, gather, acc);
+  finish<T, R, kTileVectors>(g, 0, 0, g.lanes, acc);
 }
 
 // Other rows of it. Meanwhile a line of some rows of the source that come next is fetched, one

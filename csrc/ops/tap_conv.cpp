@@ -29,7 +29,8 @@ Sizes sizes(const TapConv<T>& t, const Cut& c) {
   // Tiles read up to a panel past the last pixel.
   if (c.strip) s.strip = Carver::bytes<T>(c.images * c.channels * c.shape.plane() + 4 * nr);
   if (c.mode == Lanes::packed) {
-    s.panels = Carver::bytes<T>(((c.passing ? 2 : ceil_div(c.lanes, nr)) * c.kc + 1) * nr);
+    s.panels =
+        Carver::bytes<T>(((c.passing || c.gathering ? 2 : ceil_div(c.lanes, nr)) * c.kc + 1) * nr);
   }
   if (c.temp) s.temp = Carver::bytes<T>(c.most_rows * c.slots * c.lanes);
   return s;
@@ -97,6 +98,7 @@ class Run {
     const ptrdiff_t to = b.image * t_.dst_image + group * t_.dst_group + r0 * t_.dst_row;
     const ptrdiff_t first = (b.lo[0] * t_.out[1] + b.lo[1]) * t_.out[2] + b.lo[2];  // if not woven
     const T infinity = std::numeric_limits<T>::infinity();
+    const auto& gemm = of_type<T>(*kernels().gemm);
 
     // Unpacked tiles read beyond the pixels, and drop what they compute there: stale numbers might
     // be subnormal, which cost a hundred times as much.
@@ -119,7 +121,11 @@ class Run {
       const int64_t k0 = chunk * c_.kc, k1 = std::min(k0 + c_.kc, depth());
       const bool last = chunk + 1 == c_.chunks;
       const T* view = look(src, b, k0, k1, strip);
-      if (c_.mode == Lanes::packed && !c_.passing) pack(view, k0, k1, b, panels);
+      if (c_.mode == Lanes::packed && !c_.passing && !c_.gathering) {
+        each_panel(b, [&](int64_t at, int64_t, const Segment* segments, int count) {
+          gemm.pack(view, k_off_ + k0, k1 - k0, segments, count, panels + at * (k1 - k0));
+        });
+      }
       g.accumulate = chunk > 0;
       g.bias_row = !g.accumulate && t_.bias ? t_.bias + group * t_.rows + r0 : nullptr;
       g.clamped = last && !c_.temp && (t_.lo > -infinity || t_.hi < infinity);
@@ -228,10 +234,11 @@ class Run {
     return strip;
   }
 
-  // The pixels of a block as lanes of panels: runs that are contiguous in the view.
-  void pack(const T* view, int64_t k0, int64_t k1, const Block& b, T* panels) const {
-    const auto& gemm = of_type<T>(*kernels().gemm);
-    const int64_t nr = gemm.nr, pixels = b.pixels();
+  // The pixels of a block as lanes of panels: use(first lane, lanes, segments, count) for one panel
+  // after the other, the segments being runs that are contiguous in the view.
+  template <class Use>
+  void each_panel(const Block& b, const Use& use) const {
+    const int64_t nr = of_type<T>(*kernels().gemm).nr, pixels = b.pixels();
     const int64_t extent[3] = {b.extent(0), b.extent(1), b.extent(2)};
     Segment segments[64];  // nr is at most 32
     int64_t n = 0, z = 0, p = 0, q = 0;
@@ -250,7 +257,7 @@ class Run {
         z = 0;
         ++n;
       }
-      gemm.pack(view, k_off_ + k0, k1 - k0, segments, count, panels + at * (k1 - k0));
+      use(at, lanes, segments, count);
     }
   }
 
@@ -263,6 +270,22 @@ class Run {
       g.source_off = k_off_ + k0;
       g.panel = panels;
       return gemm.block(g);
+    }
+    if (c_.gathering) {
+      g.source = view;
+      g.source_off = k_off_ + k0;
+      g.panel = panels;
+      T* const c = g.c;
+      const T* const residual = g.residual;
+      each_panel(b, [&](int64_t at, int64_t lanes, const Segment* segments, int count) {
+        g.segments = segments;
+        g.segment_count = count;
+        g.lanes = lanes;
+        g.c = c + at;
+        g.residual = residual ? residual + at : nullptr;
+        gemm.block(g);
+      });
+      return;
     }
     if (c_.mode == Lanes::packed) {
       g.b = panels;

@@ -146,6 +146,9 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   const bool in_cache = c.most_rows * c.kc * item <= budget && t.rows <= t.channels * ntaps;
   c.passing = t.packed && (t.w_channel == ntaps || c.turned) && (one_pass || in_cache) &&
               t.phases() == 1 && !c.strip && c.images == 1 && c.block[0] * c.block[1] == 1;
+  // Doubles would be packed before: they have half as much to gain.
+  c.gathering = t.packed && item == 4 && (t.w_channel == ntaps || c.turned) && !c.passing &&
+                in_cache && !one_pass && !c.lone_lane && t.phases() == 1;
   return c;
 }
 

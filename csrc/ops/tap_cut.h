@@ -40,6 +40,8 @@ struct Cut {
   // Blocks are runs of the source and the weights of a chunk stay in the second-level cache: panels
   // are packed one at a time, on their way through the first rows.
   bool passing;
+  // The same where a panel's lanes are runs of the source or of the strip.
+  bool gathering;
   StripShape shape;
   int64_t pieces(int64_t groups) const {
     return groups * blocks[0] * blocks[1] * blocks[2] * blocks[3] * row_parts;
