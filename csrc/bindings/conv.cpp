@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "../ops/parallel.h"
+#include "../ops/pixel_rows.h"
 #include "arrays.h"
 #include "module.h"
 
@@ -41,6 +42,27 @@ ConvCall<T> make_call(const ConvProblem& p) {
   return call;
 }
 
+// Whether pictures that lie channels-last are multiplied where they lie; see ops/pixel_rows.h.
+bool takes_rows(const ConvProblem& p, const char* algorithm, PyArrayObject* a, PyArrayObject* b) {
+  return channels_last(a, p.rank) && channels_last(b, p.rank) && runs_as_rows(p) &&
+         !std::strcmp(algorithm, "auto");
+}
+
+Ref forward_rows(const ConvProblem& p, PyArrayObject* input, PyArrayObject* weight,
+                 PyArrayObject* bias, PyArrayObject* residual, Activation activation) {
+  const int type = PyArray_TYPE(input), rank = p.rank;
+  Ref y = new_channels_last(p.output_shape(), rank, type);
+  const Ref x = dense_channels_last(input, rank), w = dense(weight);
+  const Ref b = bias ? dense(bias) : Ref();
+  const Ref r = residual ? dense_channels_last(residual, rank) : Ref();
+  typed(type, [&](auto zero) {
+    using T = decltype(zero);
+    rows_forward<T>(p, data<T>(x), data<T>(w), data<T>(b), data<T>(r), activation, data<T>(y),
+                    useful_threads(p, num_threads()));
+  });
+  return y;
+}
+
 // conv(rank, input, weight, bias, stride, padding, dilation, groups, activation, residual,
 //      algorithm, out)
 PyObject* conv(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
@@ -70,6 +92,9 @@ PyObject* conv(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
       throw std::invalid_argument(std::string(fn) + ": residual must have the output's shape " +
                                   shape_text(shape) + ", but got shape " +
                                   shape_text(shape_of(residual)));
+    }
+    if (args[11] == Py_None && takes_rows(p, algorithm, input, input)) {
+      return forward_rows(p, input, weight, bias, residual, activation).release();
     }
     const int type = PyArray_TYPE(input);
     const int threads = useful_threads(p, num_threads());
@@ -120,6 +145,24 @@ Ref gradient(const ConvProblem& p, Direction direction, const char* fn, const ch
   return Ref(result.finish());
 }
 
+// The three gradients of what forward_rows computes; null where not needed.
+void backward_rows(const ConvProblem& p, PyArrayObject* grad, PyArrayObject* input,
+                   PyArrayObject* weight, const bool (&need)[3], Ref (&grads)[3]) {
+  const int type = PyArray_TYPE(grad), rank = p.rank;
+  const Ref g = dense_channels_last(grad, rank), x = dense_channels_last(input, rank);
+  const Ref w = dense(weight);
+  if (need[0]) grads[0] = new_channels_last(p.input_shape(), rank, type);
+  if (need[1]) grads[1] = new_array(p.weight_shape(), type);
+  if (need[2]) grads[2] = new_array(Shape(p.k, 1), type);
+  typed(type, [&](auto zero) {
+    using T = decltype(zero);
+    const int threads = useful_threads(p, num_threads());
+    if (need[0]) rows_input<T>(p, data<T>(g), data<T>(w), data<T>(grads[0]), threads);
+    if (need[1]) rows_weight<T>(p, data<T>(g), data<T>(x), data<T>(grads[1]), threads);
+    if (need[2]) rows_bias<T>(p, data<T>(g), data<T>(grads[2]));
+  });
+}
+
 // conv_backward(rank, grad_output, input, weight, stride, padding, dilation, groups, need,
 //               algorithm) -> (grad_input, grad_weight, grad_bias), None where not needed
 PyObject* conv_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
@@ -147,17 +190,19 @@ PyObject* conv_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     const ConvProblem p = make_conv_problem(a);
     check_grad(p, fn, grad);
     const int type = PyArray_TYPE(grad);
-    const Ref g = dense(grad);
     Ref grads[3];
-    if (need[0]) {
+    const bool rows = takes_rows(p, algorithm, grad, input);
+    if (rows) backward_rows(p, grad, input, weight, need, grads);
+    const Ref g = rows ? Ref() : dense(grad);
+    if (need[0] && !rows) {
       grads[0] = gradient(p, Direction::input, fn, algorithm, type, g, dense(weight),
                           p.input_shape(), channels_last(input, p.rank));
     }
-    if (need[1]) {
+    if (need[1] && !rows) {
       grads[1] = gradient(p, Direction::weight, fn, algorithm, type, g, dense(input),
                           p.weight_shape(), channels_last(weight, p.rank));
     }
-    if (need[2]) {
+    if (need[2] && !rows) {
       Shape shape;
       shape.push_back(p.k);
       grads[2] = new_array(shape, type);
