@@ -121,3 +121,78 @@ def test_an_algorithm_asked_for_by_name_is_what_runs() -> None:
         return _core.Program(x.shape, 4, [("conv", p) for p in plans]).run(x, None, None)
 
     np.testing.assert_allclose(run("auto"), run("im2col"), rtol=1e-4, atol=1e-4)
+
+
+class Excited(nn.Module):
+    """Squeeze and excitation, its two factors either way round."""
+
+    def __init__(self, channels: int, inner: int, swapped: bool) -> None:
+        super().__init__()
+        self.scale = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, inner, 1), nn.SiLU(),
+            nn.Conv2d(inner, channels, 1), nn.Sigmoid(),
+        )  # fmt: skip
+        self.swapped = swapped
+
+    def forward(self, x: Any) -> Any:
+        return self.scale(x) * x if self.swapped else x * self.scale(x)
+
+
+def excited(c: int, wide: int, k: int, swapped: bool = False) -> nn.Sequential:
+    widening = [nn.Conv2d(c, wide, 1), nn.SiLU()] if c != wide else []
+    return nn.Sequential(
+        *widening, nn.Conv2d(wide, wide, 5, padding=2, groups=wide), nn.SiLU(),
+        Excited(wide, 6, swapped), nn.Conv2d(wide, k, 1, bias=False), nn.BatchNorm2d(k),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("channels", [(8, 48, 16), (24, 24, 8), (3, 9, 4)])
+def test_squeeze_and_excitation(channels: tuple[int, int, int], swapped: bool, dtype: Any) -> None:
+    model = nn.Sequential(excited(*channels, swapped), nn.ReLU()).to(dtype)
+    got, wanted = both(model, images(3, channels[0], 23, 17, dtype=dtype))
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_excitation_is_the_same_for_any_number_of_threads() -> None:
+    model = excited(16, 96, 24).eval()
+    x = images(2, 16, 64, 64)
+    results = []
+    with fastconv.no_grad():
+        for count in (1, 2):
+            with fastconv.threads(count):
+                results.append(np.asarray(model(x)))
+    assert (results[0] == results[1]).all()
+
+
+def test_excitation_runs_as_one_program_and_follows_its_weights() -> None:
+    model = nn.Sequential(excited(8, 48, 8), nn.ReLU()).eval()
+    x = images(1, 8, 12, 12)
+    for _ in range(2):
+        got, wanted = both(model, x)
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+        model[0][4].scale[3].weight.data = model[0][4].scale[3].weight.data * 3
+
+
+def test_what_is_excited_may_be_looked_at_and_used_again() -> None:
+    seen = []
+
+    class Curious(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.gate = nn.Conv2d(4, 8, 3), Excited(8, 2, False).scale
+            self.last = nn.Conv2d(8, 4, 1)
+
+        def forward(self, x: Any) -> Any:
+            x = self.first(x)
+            gate = self.gate(x)
+            y = x * gate
+            seen.append(np.array(y))
+            z = self.last(y) + self.last(x * gate)
+            x += 1
+            return z + self.last(x * gate) + self.last(gate)
+
+    got, wanted = both(Curious(), images(2, 4, 9, 9))
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(seen[0], seen[1], rtol=1e-5, atol=1e-5)

@@ -9,6 +9,7 @@
 //   ("norm", scale, shift, activation)      float64 vectors; None, "relu" or "relu6"
 //   ("unary", name, a, b)
 //   ("flatten", first, last)
+//   ("excite", steps)                       from an image's means to what scales its channels
 #include "../ops/program.h"
 
 #include <cstring>
@@ -100,6 +101,17 @@ void add_step(Program* program, PyObject* step) {
   } else if (kind == "adaptive_avg_pool") {
     expect_args(count, 2);
     program->adaptive_average_pool(parse_shape(kName, "sizes", args[1]));
+  } else if (kind == "excite") {
+    expect_args(count, 2);
+    Shape means(1, program->output_shape().n);
+    if (means.n > 1) means[1] = program->output_shape()[1];
+    auto gate = std::make_shared<Program>(means, program->item());
+    const Ref steps(PySequence_Tuple(args[1]));
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(steps.get()); ++i) {
+      add_step(gate.get(), PyTuple_GET_ITEM(steps.get(), i));
+    }
+    if (!gate->runnable()) throw type_error("Program: there is nothing to run");
+    program->excite(std::move(gate));
   } else if (kind == "flatten") {
     expect_args(count, 3);
     program->flatten(static_cast<int>(parse_int(kName, "first", args[1])),

@@ -200,18 +200,18 @@ void Program::flatten(int first, int last) {
 }
 
 void Program::excite(std::shared_ptr<const Program> gate) {
-  Shape means = shape_;
-  for (int i = 2; i < means.n; ++i) means[i] = 1;
+  Shape means(1, shape_.n);
+  if (shape_.n > 1) means[1] = shape_[1];
   if (shape_.n < 3 || !(gate->input_shape() == means) || !(gate->output_shape() == means)) {
     throw std::invalid_argument("excite: the gate must take and give shape " + shape_text(means));
   }
-  const int64_t planes = shape_[0] * shape_[1], plane = plane_of(shape_);
+  const int64_t channels = shape_[1], planes = shape_[0] * channels, plane = plane_of(shape_);
   Step step;
   step.in_place = true;
   step.gate = gate;
   of_item(item_, [&](auto zero) {
     using T = decltype(zero);
-    step.run = [gate, planes, plane, channels = shape_[1]](const void* x, const void*, void* y) {
+    step.run = [gate, planes, plane, channels](const void* x, const void*, void* y) {
       const Scratch scratch(2 * Carver::bytes<T>(static_cast<size_t>(planes)));
       Carver carver(scratch.data());
       T* means = carver.take<T>(static_cast<size_t>(planes));
@@ -224,7 +224,9 @@ void Program::excite(std::shared_ptr<const Program> gate) {
       parallel_for(planes, threads, [&](int64_t i, int) {
         means[i] = of_type<T>(*kernels().gemm).sum(from + i * plane, plane) / static_cast<T>(plane);
       });
-      gate->run({{means, channels}}, nullptr, scale);
+      for (int64_t i = 0; i < planes; i += channels) {
+        gate->run({{means + i, channels}}, nullptr, scale + i);
+      }
       parallel_for(planes, threads, [&](int64_t i, int) {
         of_type<T>(*kernels().norm)
             .affine(from + i * plane, nullptr, to + i * plane, plane, scale[i], T(0), -infinity,

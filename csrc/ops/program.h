@@ -39,7 +39,7 @@ class Program {
                  Activation activation);
   void unary(int index, double a, double b);
   void flatten(int first, int last);  // these axes as one
-  // Every channel times what `gate` makes of the means of the channels, (N, C, 1, ...) both.
+  // Every channel times what `gate` makes of the means of an image's channels, (1, C, 1, ...) both.
   void excite(std::shared_ptr<const Program> gate);
   // Steps that are quicker as one become one. After the last step.
   void fuse();

@@ -217,6 +217,10 @@ class TensorBase:
         """The sum with `other`, if that can join what is still to be computed."""
         return None
 
+    def _with_gate(self, other: Any) -> TensorBase | None:
+        """The product with `other`, which was made of this, if that can wait."""
+        return None
+
     def _beside(self, tensors: Sequence[Any], shape: tuple[int, ...]) -> TensorBase | None:
         """`tensors` side by side along axis 1, if that can wait."""
         return None

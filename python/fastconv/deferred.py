@@ -245,6 +245,23 @@ class Deferred(Tensor):
             return None
         return Deferred(Job(job.chain, job.input, job.shape, other))
 
+    def _with_gate(self, other: Any) -> TensorBase | None:
+        """Squeeze and excitation: this, scaled by what was made of its channels' means."""
+        job, gate = self._job, other._job if type(other) is Deferred else None
+        if (
+            type(job) is not Job
+            or type(gate) is not Job
+            or gate.input is not self
+            or not gate.chain.excites
+            or job.residual is not None
+            or gate.residual is not None
+            or gate.shape != (*job.shape[:2], *(1 for _ in job.shape[2:]))
+        ):
+            return None
+        chain = job.chain.exciting(gate.chain)
+        shape = chain.shape(shape_of(job.input), job.dtype())
+        return None if shape is None else Deferred(Job(chain, job.input, shape))
+
     def _beside(self, tensors: Sequence[Any], shape: tuple[int, ...]) -> TensorBase | None:
         if calls.depth == 0 or self._job is None or type(self._job) is _Copy:
             return None

@@ -132,6 +132,10 @@ def _times(a: Any, b: Any) -> Any:
 
 def mul(input: Operand, other: Operand) -> Result:
     """``input * other``."""
+    for one, two in ((input, other), (other, input)):
+        joined = one._with_gate(two) if isinstance(one, TensorBase) else None
+        if joined is not None:
+            return joined
     a, b, taped = _both(input, other)
     y = _times(a, b)
     if not taped:

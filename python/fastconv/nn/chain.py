@@ -16,7 +16,7 @@ import numpy as np
 from .. import _core
 from .._types import Array
 from ..autograd import TensorBase
-from ..deferred import Deferred, Job, calls, source_of
+from ..deferred import Deferred, Job, calls, shape_of, source_of
 from ..grad_mode import mode
 from ..tensor import Tensor
 from .steps import ACTIVATIONS, Step
@@ -37,11 +37,16 @@ class Chain:
         its batch norm.
     reads_parts : bool
         Whether it likes its input as separate arrays side by side: the first step is a batch norm.
+    excites : bool
+        Whether its result may be what scales the channels of its input: the first step takes their
+        means (squeeze and excitation).
+    excited : bool
+        Whether the last step is such a scaling, which likes to go on into what comes next.
     """
 
     __slots__ = (
-        "followers", "plan", "programs", "reads_parts", "shapes", "single", "steps",
-        "takes_residual", "tensors",
+        "excited", "excites", "followers", "gate", "plan", "programs", "reads_parts", "shapes",
+        "single", "steps", "takes_residual", "tensors",
     )  # fmt: skip
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -52,6 +57,10 @@ class Chain:
         self.followers: dict[Step, Chain] = {}
         kinds = [s.kind for s in self.steps]
         self.reads_parts = kinds[:1] == ["norm"]
+        means = kinds[:1] == ["adaptive_avg_pool"]
+        self.excites = means and set(self.steps[0].args[0]) == {1}
+        self.excited = kinds[-1:] == ["excite"]
+        self.gate: Step | None = None
         fused = [*self._fused()]
         last = fused[-1]
         self.takes_residual = last[0].kind == "conv" and last[2] is None
@@ -74,6 +83,12 @@ class Chain:
                 self.followers.clear()
             chain = self.followers[step] = Chain((*self.steps, step))
         return chain
+
+    def exciting(self, gate: Chain) -> Chain:
+        """This chain, its result scaled by what `gate` makes of it."""
+        if gate.gate is None:
+            gate.gate = Step("excite", (gate,), tuple(gate.tensors))
+        return self.then(gate.gate)
 
     def activated(self, activation: str) -> Chain | None:
         """This chain with an activation at its end, where that joins the last step."""
@@ -139,8 +154,17 @@ class Chain:
         """A program, or only the outline of one; None where the layers are to say what is wrong."""
         if dtype not in (np.float32, np.float64) or not all(s.usable(dtype) for s in self.steps):
             return None
+        ops = self._operations(len(shape), dry)
+        if ops is None:
+            return None
+        try:
+            return _core.Program(shape, dtype.itemsize, ops)
+        except (ValueError, TypeError):
+            return None
+
+    def _operations(self, axes: int, dry: bool) -> list[tuple[Any, ...]] | None:
+        """The steps of a program for an input of so many axes; None where they do not fit."""
         ops: list[tuple[Any, ...]] = []
-        axes = len(shape)
         for step, norm, activation in self._fused():
             kind, args = step.kind, step.args
             if kind == "conv":
@@ -156,6 +180,11 @@ class Chain:
                 fits = axes > 1
                 ops.append((kind, 1, axes - 1))
                 axes = 2
+            elif kind == "excite":
+                inner = args[0]._operations(axes, False)
+                fits = inner is not None
+                if fits and not dry:
+                    ops.append((kind, inner[1:]))  # the means are the step's own
             elif kind == "unary":
                 fits = True
                 ops.append((kind, *args))
@@ -164,10 +193,7 @@ class Chain:
                 ops.append((kind, *args))
             if not fits:
                 return None
-        try:
-            return _core.Program(shape, dtype.itemsize, ops)
-        except (ValueError, TypeError):
-            return None
+        return ops
 
     # ---- running -----------------------------------------------------------------------------
 
@@ -188,8 +214,10 @@ class Chain:
         result: Array = program.run(source, residual, out)
         return result
 
-    def __call__(self, input: Any) -> Any:
+    def __call__(self, input: Any, waits: bool = False) -> Any:
         """The result for a tensor, deferred where something may still join it.
+
+        `waits`: also directly within the outermost module.
 
         None where the chain does not apply: the layers are to be called one by one.
         """
@@ -202,7 +230,9 @@ class Chain:
         elif mode.recording and input._requires_grad:
             return None
         job = input._job if type(input) is Deferred else None
-        if job is not None and self.reads_parts:
+        if type(job) is Job and job.chain.excited and job.residual is None:
+            return self._behind(job)
+        if job is not None and (self.reads_parts or (self.excites and type(job) is Job)):
             shape, dtype = job.shape, job.dtype()
         else:
             array = input._array
@@ -214,7 +244,8 @@ class Chain:
                     return None
             elif not array.flags.c_contiguous:
                 return None
-        if calls.depth < 2 and not self.single:
+        now = calls.depth < (1 if waits else 2)
+        if now and not self.single:
             program = self.program(shape, dtype)
             if program is None:
                 return None
@@ -222,6 +253,14 @@ class Chain:
         result = self.shape(shape, dtype)
         if result is None:
             return None
-        if calls.depth < 2:
+        if now:
             return Tensor(self.run(input._array))
         return Deferred(Job(self, input, result))
+
+    def _behind(self, job: Job) -> Any:
+        """The result of these steps behind those of a job that is still to be done."""
+        chain = job.chain
+        for step in self.steps:
+            chain = chain.then(step)
+        result = chain.shape(shape_of(job.input), job.dtype())
+        return None if result is None else Deferred(Job(chain, job.input, result))

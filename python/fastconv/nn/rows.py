@@ -32,13 +32,17 @@ _Layers = list[tuple[Any, "Step | None"]]
 
 
 class Row(NamedTuple):
-    """Layers in a row, and the chain that does what they do."""
+    """Layers in a row, and the chain that does what they do.
+
+    `waits`: another layer comes next, which what is to be done may join.
+    """
 
     chain: Chain
     layers: list[Any]
+    waits: bool = False
 
     def __call__(self, input: Any) -> Any:
-        result = self.chain(input)
+        result = self.chain(input, self.waits)
         if result is None:
             for layer in self.layers:
                 input = layer(input)
@@ -151,18 +155,18 @@ def _cut(layers: _Layers) -> Iterator[Any]:
         if step is not None and not (step.inplace and not _computes(row)):
             row.append((layer, step))
             continue
-        yield from _closed(row)
+        yield from _closed(row, True)
         row = []
         yield layer
-    yield from _closed(row)
+    yield from _closed(row, False)
 
 
 def _computes(row: _Layers) -> bool:
     return any(step is not None and step.kind not in ("none", "flatten") for _, step in row)
 
 
-def _closed(row: _Layers) -> list[Any]:
+def _closed(row: _Layers, waits: bool) -> list[Any]:
     layers = [layer for layer, _ in row]
     if not _computes(row):
         return layers
-    return [Row(Chain([step for _, step in row if step is not None]), layers)]
+    return [Row(Chain([step for _, step in row if step is not None]), layers, waits)]
