@@ -21,9 +21,10 @@ struct Count {
   static constexpr int value = N;
 };
 
-// R pixels x NV vectors of outputs.
+// R pixels x NV vectors of outputs. Meanwhile a line for each k is fetched from `ahead`.
 template <int R, int NV>
-FC_INLINE void product_tile(const LastProduct& g, ptrdiff_t row, const T* b, ptrdiff_t j) {
+FC_INLINE void product_tile(const LastProduct& g, ptrdiff_t row, const T* b, ptrdiff_t j,
+                            const T* ahead) {
   constexpr int L = kLanes<T>, lanes = kPanelVectors * L;
   Vec<T> acc[R][NV];
   FC_UNROLL for (int v = 0; v < NV; ++v) {
@@ -32,7 +33,8 @@ FC_INLINE void product_tile(const LastProduct& g, ptrdiff_t row, const T* b, ptr
   }
   const T* a[R];
   FC_UNROLL for (int i = 0; i < R; ++i) a[i] = g.a + (row + i) * g.a_row;
-  for (ptrdiff_t k = 0; k < g.depth; ++k, b += lanes) {
+  for (ptrdiff_t k = 0; k < g.depth; ++k, b += lanes, ahead += L) {
+    __builtin_prefetch(ahead, 0, 2);
     Vec<T> bv[NV];
     FC_UNROLL for (int v = 0; v < NV; ++v) {
       bv[v] = load(b + v * L);
@@ -54,11 +56,14 @@ FC_INLINE void product_tile(const LastProduct& g, ptrdiff_t row, const T* b, ptr
 template <int NV>
 __attribute__((noinline)) void product_panel(const LastProduct& g, const T* b, ptrdiff_t j) {
   constexpr int R = rows_of_tile(NV), half = R / 2;
+  const T* ahead = b + g.b_panel;  // the next panel
   ptrdiff_t i = 0;
   const auto tiles = [&](auto rows) FC_LAMBDA {
     constexpr int n = decltype(rows)::value;
+    const T* const end = b + 2 * g.b_panel;
     for (; i < g.rows; i += n) {
-      product_tile<n, NV>(g, i + n <= g.rows ? i : g.rows - n, b, j);
+      product_tile<n, NV>(g, i + n <= g.rows ? i : g.rows - n, b, j, ahead);
+      ahead = ahead + g.depth * kLanes<T> < end ? ahead + g.depth * kLanes<T> : ahead;
     }
   };
   if (g.rows >= R) {
