@@ -26,6 +26,7 @@ COUNTS = (1, 2, 3, 4, 8, 16)
 LINES = """
 n5c24h29w31 k40r3s3 p1
 n1c64h28w28 k96r1s1
+n3c70h7w5 k600r1s1 g2
 n2c16h29w27 k20r3s3 p2 d2
 n2c32h31w30 k32r3s3 p1 g32
 n1c3h64w64 k16r7s7 p3 s2

@@ -114,7 +114,7 @@ void packed_block(const GemmBlock<T>& given) {
 }
 
 template <class T>
-using PackingFn = void (*)(const GemmBlock<T>&, ptrdiff_t);
+using PackingFn = void (*)(const GemmBlock<T>&, ptrdiff_t, const Ahead<T>&);
 
 // Fewer rows than this are not worth code that packs, or fetches, on the way.
 constexpr int kFewestPacking = kTileRows * 2 / 3 + 1;
@@ -129,7 +129,7 @@ FC_INLINE PackingFn<T> pick_packing(ptrdiff_t rows) {
 }
 
 template <class T>
-using FetchingFn = void (*)(const GemmBlock<T>&, ptrdiff_t, ptrdiff_t, const T*, ptrdiff_t, int);
+using FetchingFn = void (*)(const GemmBlock<T>&, ptrdiff_t, ptrdiff_t, const Ahead<T>&);
 
 template <class T, int R>
 FC_INLINE FetchingFn<T> pick_fetching(ptrdiff_t rows) {
@@ -183,16 +183,19 @@ void unpacked_block(const GemmBlock<T>& given) {
     ptrdiff_t i = 0;
     if constexpr (kPacksOnTheWay<T>) {
       if (end - j == NR && groups.count > 1 && groups.begin(1) >= kFewestPacking) {
-        pick_packing<T, kTileRows>(groups.begin(1))(g, j);
-        // The next panel's lines, one vector of each row of the source after the other, spread over
-        // so many groups.
-        const int pace = groups.count > 2 * kTileVectors && g.depth > 128;
+        // The next panel's lines, one vector of each row of the source after the other, are spread
+        // over the first two or four groups.
+        const int pace = g.depth > 128;
         const ptrdiff_t turns = ptrdiff_t{1} << pace;
-        for (i = 1; i < groups.count && i <= kTileVectors * turns; ++i) {
-          const T* ahead = g.source + end + ((i - 1) / turns + 1) * kLanes<T> - 1;
+        const auto ahead = [&](ptrdiff_t group) {
+          const ptrdiff_t lane = end + (group / turns + 1) * kLanes<T> - 1;
+          const ptrdiff_t first = group % turns * g.depth / turns;
+          return Ahead<T>{g.source + lane, g.source_off + first, pace};
+        };
+        pick_packing<T, kTileRows>(groups.begin(1))(g, j, ahead(0));
+        for (i = 1; i < groups.count && i < kTileVectors * turns; ++i) {
           const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
-          pick_fetching<T, kTileRows>(rows)(g, r0, j, ahead, (i - 1) % turns * g.depth / turns,
-                                            pace);
+          pick_fetching<T, kTileRows>(rows)(g, r0, j, ahead(i));
         }
       }
     }
@@ -249,7 +252,8 @@ void gathered_block(const GemmBlock<T>& given) {
     if (!narrow && runs <= kMostRuns && groups.begin(1) >= kFewestPacking) {
       if (g.segments[0].len == kTileLanes<T>) {
         g.source += g.segments[0].src;
-        pick_packing<T, kTileRows>(groups.begin(1))(g, 0);
+        const Ahead<T> nothing{g.source, g.source_off, 0};
+        pick_packing<T, kTileRows>(groups.begin(1))(g, 0, nothing);
       } else {
         pick_gathering<T, kTileRows>(groups.begin(1))(g);
       }

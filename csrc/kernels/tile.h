@@ -198,16 +198,29 @@ __attribute__((noinline)) void tiles(const GemmBlock<T>& g, ptrdiff_t row, ptrdi
   }
 }
 
+// Lines that a tile fetches for later, one every 2^pace steps: more at a time than the first-level
+// cache can wait for would hold up the sum.
+template <class T>
+struct Ahead {
+  const T* from;
+  const ptrdiff_t* off;
+  int pace;
+  FC_INLINE void fetch(ptrdiff_t k) const { __builtin_prefetch(from + off[k >> pace], 0, 2); }
+};
+
 // The first rows of the one panel at lane j, read from the source and packed on the way.
 template <class T, int R>
-__attribute__((noinline)) void tile_packing(const GemmBlock<T>& g, ptrdiff_t j) {
+__attribute__((noinline)) void tile_packing(const GemmBlock<T>& g, ptrdiff_t j,
+                                            const Ahead<T>& given) {
   constexpr int L = kLanes<T>;
   Vec<T> acc[R][kTileVectors];
   start<T, R, kTileVectors>(g, 0, acc);
   const T* const source = g.source + j;
   const ptrdiff_t* const off = g.source_off;
   T* const panel = g.panel;
+  const Ahead<T> ahead = given;
   const auto pack = [=](ptrdiff_t k) FC_LAMBDA {
+    ahead.fetch(k);
     const T* from = source + off[k];
     FC_UNROLL for (int v = 0; v < kTileVectors; ++v) {
       store(panel + k * kTileLanes<T> + v * L, load(from + v * L));
@@ -241,18 +254,16 @@ __attribute__((noinline)) void tile_gathering(const GemmBlock<T>& g) {
   finish<T, R, kTileVectors>(g, 0, 0, g.lanes, acc);
 }
 
-// Other rows of it. Meanwhile a line of some rows of the source that come next is fetched, one
-// every 2^pace steps, from row `first` on: more at a time than the first-level cache can wait for
-// would hold up the sum.
+// Other rows of it.
 template <class T, int R>
 __attribute__((noinline)) void tile_fetching(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j,
-                                             const T* ahead, ptrdiff_t first, int pace) {
+                                             const Ahead<T>& given) {
   Vec<T> acc[R][kTileVectors];
   start<T, R, kTileVectors>(g, row, acc);
-  const ptrdiff_t* const off = g.source_off + first;
   const T* const panel = g.panel;
+  const Ahead<T> ahead = given;
   const auto fetch = [=](ptrdiff_t k) FC_LAMBDA {
-    __builtin_prefetch(ahead + off[k >> pace], 0, 2);
+    ahead.fetch(k);
     return panel + k * kTileLanes<T>;
   };
   sum<T, R, kTileVectors>(g, row, fetch, acc);

@@ -15,7 +15,7 @@ const std::vector<const Algorithm*>& algorithms() {
       &kWinograd2Input, &kWinograd2Weight, &kDepthwiseForward, &kDepthwiseInput, &kDepthwiseWeight,
       &kGroupedForward, &kGroupedInput,    &kGroupedWeight,    &kDenseForward,   &kDenseInput,
       &kDenseWeight,    &kDilatedForward,  &kDilatedInput,     &kDilatedWeight,  &kDilated2Forward,
-      &kDilated2Input,  &kDilated2Weight,  &kBroadcastForward, &kBroadcastInput,
+      &kDilated2Input,  &kDilated2Weight,  &kBroadcastForward, &kBroadcastInput, &kTransposedInput,
   };
   return rows;
 }

@@ -15,6 +15,8 @@ extern const Algorithm kDenseForward, kDenseInput, kDenseWeight;
 extern const Algorithm kIm2colWeight;
 // direct_weight.cpp
 extern const Algorithm kDirectWeight;
+// transposed.cpp
+extern const Algorithm kTransposedInput;
 // winograd_rows.cpp
 extern const Algorithm kWinogradForward, kWinogradInput, kWinograd2Forward, kWinograd2Input;
 // depthwise.cpp
