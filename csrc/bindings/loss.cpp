@@ -122,10 +122,11 @@ Ref class_weight(const char* fn, PyObject* o, int type, int64_t classes) {
   return dense(a);
 }
 
-// likelihood(scores, target, weight, ignore_index) -> (losses, their sum, the sum of the weights)
+// likelihood(scores, target, weight, ignore_index, smoothing)
+//   -> (losses, their sum, the sum of the weights)
 PyObject* py_likelihood(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   return guarded([&] {
-    expect_args(nargs, 4);
+    expect_args(nargs, 5);
     const char* fn = "nll_loss";
     PyArrayObject* given = float_array(fn, "input", args[0]);
     if (PyArray_NDIM(given) < 1) throw std::invalid_argument("nll_loss: input has no classes");
@@ -137,21 +138,23 @@ PyObject* py_likelihood(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     Classes k = classes_of(fn, shape_of(given), t.array(), args[3]);
     k.last = last;
     const Ref weight = class_weight(fn, args[2], type, k.c);
+    const double smoothing = parse_double(fn, "smoothing", args[4]);
     Ref loss = new_array(shape_of(t.array()), type);
     double total = 0, shares = 0;
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      likelihood<T>(k, data<T>(x), data<T>(weight), data<T>(loss), &total, &shares);
+      likelihood<T>(k, data<T>(x), data<T>(weight), smoothing, data<T>(loss), &total, &shares,
+                    threads_for(given, 1));
     });
     return Ref(Py_BuildValue("(Ndd)", loss.release(), total, shares)).release();
   });
 }
 
-// likelihood_backward(g, shape of scores, target, weight, ignore_index, scale, last) -> dscores in
-// C order or with channels last; g has one element or the targets' shape
+// likelihood_backward(g, shape of scores, target, weight, ignore_index, scale, last, smoothing)
+//   -> dscores in C order or with channels last; g has one element or the targets' shape
 PyObject* py_likelihood_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   return guarded([&] {
-    expect_args(nargs, 7);
+    expect_args(nargs, 8);
     const char* fn = "nll_loss_backward";
     PyArrayObject* grad = float_array(fn, "grad_output", args[0]);
     const Shape shape = parse_shape(fn, "shape", args[1]);
@@ -166,11 +169,12 @@ PyObject* py_likelihood_backward(PyObject*, PyObject* const* args, Py_ssize_t na
       throw std::invalid_argument("nll_loss_backward: grad_output does not fit the targets");
     }
     const double scale = parse_double(fn, "scale", args[5]);
+    const double smoothing = parse_double(fn, "smoothing", args[7]);
     const Ref g = dense(grad);
     Ref dx = k.last ? new_channels_last(shape, shape.n - 2, type) : new_array(shape, type);
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      likelihood_backward<T>(k, data<T>(g), each, data<T>(weight), scale, data<T>(dx),
+      likelihood_backward<T>(k, data<T>(g), each, data<T>(weight), scale, smoothing, data<T>(dx),
                              threads_for(dx.array(), 1));
     });
     return dx.release();

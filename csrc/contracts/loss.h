@@ -15,7 +15,7 @@ struct PairKernel {
   void (*backward)(const T* g, bool each, const T* x, const T* t, T* dx, ptrdiff_t n, T a);
 };
 
-constexpr int kPairCount = 6;
+constexpr int kPairCount = 8;
 
 template <class T>
 struct LossKernels {

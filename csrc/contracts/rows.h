@@ -45,7 +45,7 @@ struct NormKernels {
                              T mean, T rstd);
   void (*softmax)(const T* x, T* y, ptrdiff_t n, bool logarithm);
   void (*softmax_backward)(const T* g, const T* y, T* dx, ptrdiff_t n, bool logarithm);
-  // Columns of d values, `stride` apart; scratch holds d vectors.
+  // Columns of d values, `stride` apart; scratch holds 2 d vectors.
   void (*softmax_columns)(const T* x, T* y, ptrdiff_t d, ptrdiff_t stride, ptrdiff_t columns,
                           T* scratch, bool logarithm);
   void (*softmax_backward_columns)(const T* g, const T* y, T* dx, ptrdiff_t d, ptrdiff_t stride,

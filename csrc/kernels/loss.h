@@ -72,6 +72,22 @@ struct BceLogits {
   static FC_INLINE Vec<T> df(Vec<T> x, Vec<T> t, Vec<T>) { return sigmoid<T>(x) - t; }
 };
 
+// t (log t - x), nothing where t is zero.
+template <class T>
+struct KlDiv {
+  static FC_INLINE Vec<T> f(Vec<T> x, Vec<T> t, Vec<T>) {
+    return (t == 0 ? Vec<T>{} : t * log<T>(t)) - t * x;
+  }
+  static FC_INLINE Vec<T> df(Vec<T>, Vec<T> t, Vec<T>) { return -t; }
+};
+
+// The same of the logarithm of t.
+template <class T>
+struct KlDivLog {
+  static FC_INLINE Vec<T> f(Vec<T> x, Vec<T> t, Vec<T>) { return exp<T>(t) * (t - x); }
+  static FC_INLINE Vec<T> df(Vec<T>, Vec<T> t, Vec<T>) { return -exp<T>(t); }
+};
+
 // ---- rows ----
 
 template <class T, template <class> class Loss>
@@ -132,7 +148,8 @@ constexpr LossKernels<T> loss_table() {
   return {{pair<T, Squared>("mse_loss"), pair<T, Absolute>("l1_loss"),
            pair<T, SmoothL1>("smooth_l1_loss"), pair<T, Huber>("huber_loss"),
            pair<T, Bce>("binary_cross_entropy"),
-           pair<T, BceLogits>("binary_cross_entropy_with_logits")}};
+           pair<T, BceLogits>("binary_cross_entropy_with_logits"), pair<T, KlDiv>("kl_div"),
+           pair<T, KlDivLog>("kl_div_log")}};
 }
 
 }  // namespace

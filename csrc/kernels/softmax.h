@@ -98,52 +98,88 @@ FC_INLINE Vec<T> logarithm_of(Vec<T> sum) {
 
 // Columns beside each other, lanes of them (at most a vector): d values each, `stride` apart. The
 // exponentials wait in scratch, a vector for each value: memory is read once and written once.
-template <class T>
+template <int V, class T>
 FC_INLINE void softmax_lanes(const T* x, T* y, ptrdiff_t d, ptrdiff_t stride, int lanes, T* scratch,
                              bool logarithm) {
   constexpr int L = kLanes<T>;
-  Vec<T> top = get(x, lanes);
-  store(scratch, top);
+  Vec<T> top[V], sum[V] = {}, change[V];
+  FC_UNROLL for (int v = 0; v < V; ++v) {
+    top[v] = get(x + v * L, lanes);
+    store(scratch + v * L, top[v]);
+  }
   for (ptrdiff_t i = 1; i < d; ++i) {
-    const Vec<T> v = get(x + i * stride, lanes);
-    top = larger<T>(top, v);
-    store(scratch + i * L, v);
+    FC_UNROLL for (int k = 0; k < V; ++k) {
+      const Vec<T> v = get(x + i * stride + k * L, lanes);
+      top[k] = larger<T>(top[k], v);
+      store(scratch + (i * V + k) * L, v);
+    }
   }
-  Vec<T> sum{};
   for (ptrdiff_t i = 0; i < d; ++i) {
-    const Vec<T> e = exp<T>(load(scratch + i * L) - top);
-    if (!logarithm) store(scratch + i * L, e);
-    sum += e;
+    FC_UNROLL for (int v = 0; v < V; ++v) {
+      T* at = scratch + (i * V + v) * L;
+      const Vec<T> e = exp<T>(load(at) - top[v]);
+      if (!logarithm) store(at, e);
+      sum[v] += e;
+    }
   }
-  const Vec<T> change = logarithm ? logarithm_of<T>(sum) : splat(T(1)) / sum;
+  FC_UNROLL for (int v = 0; v < V; ++v) {
+    change[v] = logarithm ? logarithm_of<T>(sum[v]) : splat(T(1)) / sum[v];
+  }
   for (ptrdiff_t i = 0; i < d; ++i) {
-    const Vec<T> v = load(scratch + i * L);
-    put(y + i * stride, logarithm ? (v - top) - change : v * change, lanes);
+    FC_UNROLL for (int k = 0; k < V; ++k) {
+      const Vec<T> v = load(scratch + (i * V + k) * L);
+      put(y + i * stride + k * L, logarithm ? (v - top[k]) - change[k] : v * change[k], lanes);
+    }
   }
 }
 
 template <class T>
 void softmax_columns(const T* x, T* y, ptrdiff_t d, ptrdiff_t stride, ptrdiff_t columns, T* scratch,
                      bool logarithm) {
-  each_vector<T>(columns, [&](ptrdiff_t j, int lanes) {
-    softmax_lanes<T>(x + j, y + j, d, stride, lanes, scratch, logarithm);
+  constexpr int L = kLanes<T>;
+  ptrdiff_t j = 0;
+  for (; j + 2 * L <= columns; j += 2 * L) {
+    softmax_lanes<2>(x + j, y + j, d, stride, L, scratch, logarithm);
+  }
+  each_vector<T>(columns - j, [&](ptrdiff_t i, int lanes) {
+    softmax_lanes<1>(x + j + i, y + j + i, d, stride, lanes, scratch, logarithm);
   });
+}
+
+// V vectors of columns: a step down a column is far in memory, so that much is read at each.
+template <int V, class T>
+FC_INLINE void softmax_backward_lanes(const T* g, const T* y, T* dx, ptrdiff_t d, ptrdiff_t stride,
+                                      int lanes, bool logarithm) {
+  constexpr int L = kLanes<T>;
+  Vec<T> s[V] = {};
+  for (ptrdiff_t i = 0; i < d; ++i) {
+    FC_UNROLL for (int v = 0; v < V; ++v) {
+      const Vec<T> gv = get(g + i * stride + v * L, lanes);
+      s[v] += logarithm ? gv : gv * get(y + i * stride + v * L, lanes);
+    }
+  }
+  for (ptrdiff_t i = 0; i < d; ++i) {
+    FC_UNROLL for (int v = 0; v < V; ++v) {
+      const ptrdiff_t at = i * stride + v * L;
+      const Vec<T> gv = get(g + at, lanes), yv = get(y + at, lanes);
+      put(dx + at, logarithm ? gv - exp<T>(yv) * s[v] : yv * (gv - s[v]), lanes);
+    }
+  }
 }
 
 template <class T>
 void softmax_backward_columns(const T* g, const T* y, T* dx, ptrdiff_t d, ptrdiff_t stride,
                               ptrdiff_t columns, bool logarithm) {
-  each_vector<T>(columns, [&](ptrdiff_t j, int lanes) {
-    Vec<T> s{};
-    for (ptrdiff_t i = 0; i < d; ++i) {
-      const Vec<T> gv = get(g + j + i * stride, lanes);
-      s += logarithm ? gv : gv * get(y + j + i * stride, lanes);
-    }
-    for (ptrdiff_t i = 0; i < d; ++i) {
-      const ptrdiff_t at = j + i * stride;
-      const Vec<T> gv = get(g + at, lanes), yv = get(y + at, lanes);
-      put(dx + at, logarithm ? gv - exp<T>(yv) * s : yv * (gv - s), lanes);
-    }
+  constexpr int L = kLanes<T>;
+  ptrdiff_t j = 0;
+  for (; j + 8 * L <= columns; j += 8 * L) {
+    softmax_backward_lanes<8>(g + j, y + j, dx + j, d, stride, L, logarithm);
+  }
+  for (; j + 4 * L <= columns; j += 4 * L) {
+    softmax_backward_lanes<4>(g + j, y + j, dx + j, d, stride, L, logarithm);
+  }
+  each_vector<T>(columns - j, [&](ptrdiff_t i, int lanes) {
+    softmax_backward_lanes<1>(g + j + i, y + j + i, dx + j + i, d, stride, lanes, logarithm);
   });
 }
 

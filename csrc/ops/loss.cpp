@@ -69,9 +69,48 @@ int64_t Classes::misfit() const {
   return -1;
 }
 
+namespace {
+
+// even[s] = the sum over classes of the weighted scores of image n.
 template <class T>
-void likelihood(const Classes& k, const T* score, const T* weight, T* loss, double* total,
-                double* shares) {
+void even_sums(const Classes& k, int64_t n, const T* score, const T* weight, T* even) {
+  const auto sum = of_type<T>(*kernels().gemm).sum;
+  const T* image = score + n * k.c * k.s;
+  if (k.s == 1 || k.last) {
+    for (int64_t s = 0; s < k.s; ++s) {
+      const T* row = image + s * k.c;
+      if (weight) {
+        T total = 0;
+        for (int64_t c = 0; c < k.c; ++c) total += weight[c] * row[c];
+        even[s] = total;
+      } else if (k.c < 16) {
+        T total = 0;
+        for (int64_t c = 0; c < k.c; ++c) total += row[c];
+        even[s] = total;
+      } else {
+        even[s] = sum(row, k.c);
+      }
+    }
+    return;
+  }
+  std::fill_n(even, k.s, T(0));
+  for (int64_t c = 0; c < k.c; ++c) {
+    const T w = weight ? weight[c] : T(1);
+    for (int64_t s = 0; s < k.s; ++s) even[s] += w * image[c * k.s + s];
+  }
+}
+
+}  // namespace
+
+template <class T>
+void likelihood(const Classes& k, const T* score, const T* weight, double smoothing, T* loss,
+                double* total, double* shares, int threads) {
+  const T own = static_cast<T>(1 - smoothing),
+          others = static_cast<T>(smoothing / static_cast<double>(k.c));
+  if (smoothing != 0) {
+    parallel_for(k.n, threads,
+                 [&](int64_t n, int) { even_sums(k, n, score, weight, loss + n * k.s); });
+  }
   double sum = 0, share_sum = 0;
   for (int64_t n = 0, i = 0; n < k.n; ++n) {
     for (int64_t s = 0; s < k.s; ++s, ++i) {
@@ -80,8 +119,8 @@ void likelihood(const Classes& k, const T* score, const T* weight, T* loss, doub
         loss[i] = T(0);
         continue;
       }
-      const T share = weight ? weight[t] : T(1);
-      loss[i] = -score[k.at(n, s, t)] * share;
+      const T share = weight ? weight[t] : T(1), target = score[k.at(n, s, t)] * share;
+      loss[i] = smoothing != 0 ? -(own * target + others * loss[i]) : -target;
       sum += static_cast<double>(loss[i]);
       share_sum += static_cast<double>(share);
     }
@@ -92,26 +131,45 @@ void likelihood(const Classes& k, const T* score, const T* weight, T* loss, doub
 
 template <class T>
 void likelihood_backward(const Classes& k, const T* g, bool each, const T* weight, double scale,
-                         T* dscore, int threads) {
+                         double smoothing, T* dscore, int threads) {
+  const double own = scale * (1 - smoothing), others = scale * smoothing / static_cast<double>(k.c);
+  // What every class of the target at i gets of its share of the smoothing.
+  const auto even = [&](int64_t i) {
+    return k.target[i] == k.ignored ? T(0) : -(each ? g[i] : *g) * static_cast<T>(others);
+  };
   parallel_for(k.n, threads, [&](int64_t n, int) {
     T* image = dscore + n * k.c * k.s;
-    std::memset(image, 0, static_cast<size_t>(k.c * k.s) * sizeof(T));
+    if (smoothing == 0) {
+      std::memset(image, 0, static_cast<size_t>(k.c * k.s) * sizeof(T));
+    } else if (k.s == 1 || k.last) {
+      for (int64_t s = 0; s < k.s; ++s) {
+        const T v = even(n * k.s + s);
+        for (int64_t c = 0; c < k.c; ++c) image[s * k.c + c] = weight ? v * weight[c] : v;
+      }
+    } else {
+      for (int64_t c = 0; c < k.c; ++c) {
+        const T w = weight ? weight[c] : T(1);
+        for (int64_t s = 0; s < k.s; ++s) image[c * k.s + s] = even(n * k.s + s) * w;
+      }
+    }
     for (int64_t s = 0; s < k.s; ++s) {
       const int64_t i = n * k.s + s, t = k.target[i];
       if (t == k.ignored) continue;
-      const T share = static_cast<T>(scale * static_cast<double>(weight ? weight[t] : T(1)));
-      dscore[k.at(n, s, t)] = -(each ? g[i] : *g) * share;
+      const T share = static_cast<T>(own * static_cast<double>(weight ? weight[t] : T(1)));
+      dscore[k.at(n, s, t)] -= (each ? g[i] : *g) * share;
     }
   });
 }
 
-#define FASTCONV_INSTANTIATE(T)                                                                \
-  template void pair_each<T>(int, const T*, const T*, T*, int64_t, double, int);               \
-  template double pair_sum<T>(int, const T*, const T*, int64_t, double, int);                  \
-  template void pair_backward<T>(int, const T*, bool, const T*, const T*, T*, int64_t, double, \
-                                 int);                                                         \
-  template void likelihood<T>(const Classes&, const T*, const T*, T*, double*, double*);       \
-  template void likelihood_backward<T>(const Classes&, const T*, bool, const T*, double, T*, int);
+#define FASTCONV_INSTANTIATE(T)                                                                  \
+  template void pair_each<T>(int, const T*, const T*, T*, int64_t, double, int);                 \
+  template double pair_sum<T>(int, const T*, const T*, int64_t, double, int);                    \
+  template void pair_backward<T>(int, const T*, bool, const T*, const T*, T*, int64_t, double,   \
+                                 int);                                                           \
+  template void likelihood<T>(const Classes&, const T*, const T*, double, T*, double*, double*,  \
+                              int);                                                              \
+  template void likelihood_backward<T>(const Classes&, const T*, bool, const T*, double, double, \
+                                       T*, int);
 FASTCONV_INSTANTIATE(float)
 FASTCONV_INSTANTIATE(double)
 

@@ -36,13 +36,15 @@ struct Classes {
 };
 
 // loss = -weight[target] score[target], share = weight[target], both (n, s); weight (c) or null.
+// Smoothing spreads that much of a target evenly over all classes.
 template <class T>
-void likelihood(const Classes& k, const T* score, const T* weight, T* loss, double* total,
-                double* shares);
+void likelihood(const Classes& k, const T* score, const T* weight, double smoothing, T* loss,
+                double* total, double* shares, int threads);
 
-// dscore = 0 but for -scale g weight[target] at the targets; g is one number unless `each`.
+// dscore = -scale g weight[target] at the targets, or its share of the smoothing; g is one number
+// unless `each`.
 template <class T>
 void likelihood_backward(const Classes& k, const T* g, bool each, const T* weight, double scale,
-                         T* dscore, int threads);
+                         double smoothing, T* dscore, int threads);
 
 }  // namespace fastconv

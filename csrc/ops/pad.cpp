@@ -1,12 +1,14 @@
 #include "pad.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "parallel.h"
+#include "row_copy.h"
 
 namespace fastconv {
 namespace {
+
+constexpr int64_t kFilled = 64;  // elements of a row, at most, that are filled before the copy
 
 // Consecutive outputs [at, at + count) of an axis that come from consecutive inputs, from the
 // constant (source -1) or, singly, from anywhere.
@@ -54,10 +56,16 @@ void pad_rows(std::vector<PadAxis> axes, const E* value, const E* x, E* y, int t
     inner *= axes.back().in;
     axes.pop_back();
   }
-  // Narrow rows are cheaper element by element, through a table for the whole plane.
+  // One copy between constants, as zeros around an image leave it: where rows are narrow they are
+  // filled together, and the copy goes on top.
+  const std::vector<Run> ends = runs_of(axes.back());
+  const auto copied = [](const Run& run) { return run.source >= 0; };
+  const bool simple = std::count_if(ends.begin(), ends.end(), copied) == 1;
+  const bool filled = simple && axes.back().out * inner <= kFilled;
+  // Other narrow rows are cheaper element by element, through a table for the whole plane.
   std::vector<int64_t> plane;
   constexpr int64_t kNarrow = 24, kLargestTable = 4096;
-  if (axes.size() > 1) {
+  if (axes.size() > 1 && !simple) {
     const PadAxis rows = axes[axes.size() - 2], last = axes.back();
     if (inner == 1 && last.out <= kNarrow && rows.out * last.out <= kLargestTable) {
       plane = joined(rows, last);
@@ -82,11 +90,11 @@ void pad_rows(std::vector<PadAxis> axes, const E* value, const E* x, E* y, int t
       } else if (run.count * inner == 1) {
         to[run.at] = row[run.source];
       } else {
-        std::memcpy(to + run.at * inner, row + run.source * inner,
-                    static_cast<size_t>(run.count * inner) * sizeof(E));
+        copy_row(row + run.source * inner, to + run.at * inner, run.count * inner);
       }
     }
   };
+  const bool empty_rows = rows.source && *std::min_element(rows.source, rows.source + rows.out) < 0;
   constexpr int64_t kRows = 64;
   const int64_t blocks = (rows.out + kRows - 1) / kRows;
   parallel_for(slabs * blocks, threads, [&](int64_t task, int) {
@@ -101,6 +109,19 @@ void pad_rows(std::vector<PadAxis> axes, const E* value, const E* x, E* y, int t
     }
     const int64_t from = task % blocks * kRows, to = std::min(rows.out, from + kRows);
     E* out = y + (task / blocks * rows.out + from) * out_row;
+    if (filled) {
+      const Run& run = *std::find_if(ends.begin(), ends.end(), copied);
+      if (run.count < last.out || empty_rows || !inside) {
+        std::fill_n(out, (to - from) * out_row, *value);
+      }
+      out += run.at * inner;
+      for (int64_t r = from; inside && r < to; ++r, out += out_row) {
+        const int64_t s = rows.source ? rows.source[r] : r;
+        if (s < 0) continue;
+        copy_row(x + (slab * rows.in + s) * in_row + run.source * inner, out, run.count * inner);
+      }
+      return;
+    }
     for (int64_t r = from; r < to; ++r, out += out_row) {
       const int64_t s = rows.source ? rows.source[r] : r;
       if (inside && s >= 0) {

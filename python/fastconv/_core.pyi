@@ -276,7 +276,7 @@ def pair_loss_backward(name: str, g: _Array, x: _Array, t: _Array, a: float, /) 
 
 # (losses, their sum, the sum of the targets' weights)
 def likelihood(
-    scores: _Array, target: _Array, weight: _Array | None, ignore_index: int, /
+    scores: _Array, target: _Array, weight: _Array | None, ignore_index: int, smoothing: float, /
 ) -> tuple[_Array, float, float]: ...
 def likelihood_backward(
     g: _Array,
@@ -286,6 +286,7 @@ def likelihood_backward(
     ignore_index: int,
     scale: float,
     last: bool,
+    smoothing: float,
     /,
 ) -> _Array: ...
 

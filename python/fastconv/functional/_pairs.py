@@ -11,6 +11,8 @@ from .._types import Array, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record
 from ._tools import compiled
 
+_REDUCTIONS = ("mean", "sum", "none", "batchmean")
+
 
 def pair_loss(
     name: str,
@@ -27,7 +29,7 @@ def pair_loss(
     difference alone.
     """
     x, t = raw(input), raw(target)
-    if not (compiled(x, t) and x.shape == t.shape and reduction in ("mean", "sum", "none")):
+    if not (compiled(x, t) and x.shape == t.shape and reduction in _REDUCTIONS):
         return None
     scale = 1.0
     if reduction == "none":
@@ -35,6 +37,8 @@ def pair_loss(
     else:
         if reduction == "mean":
             scale = 1 / x.size if x.size else float("nan")
+        elif reduction == "batchmean" and x.ndim:
+            scale = 1 / x.shape[0] if x.shape[0] else float("nan")
         y = np.asarray(scale * _core.pair_loss(name, x, t, parameter, True), x.dtype)
     if not (isinstance(input, TensorBase) or isinstance(target, TensorBase)):
         return y

@@ -90,10 +90,11 @@ def _likelihood_backward(
     ignore_index: int,
     scale: float,
     last: bool,
+    smoothing: float = 0.0,
 ) -> Array:
     """``-scale * g * w[t]`` at the targets that count, 0 elsewhere; channels last in memory?"""
     if compiled(g):
-        return _core.likelihood_backward(g, shape, t, w, ignore_index, scale, last)
+        return _core.likelihood_backward(g, shape, t, w, ignore_index, scale, last, smoothing)
     axis = 0 if len(shape) == 1 else 1
     counts = t != ignore_index
     safe = np.where(counts, t, 0)
@@ -144,13 +145,15 @@ def _nll(
     weight: Operand | None,
     ignore_index: int,
     reduction: str,
+    smoothing: float = 0.0,
 ) -> Result:
+    """The likelihood's loss; `smoothing` only of compiled types."""
     x = raw(input)
     t = _checked_targets(name, x, target)
     w = _class_weight(name, weight, x)
     if compiled(x):
         try:
-            losses, total, shares = _core.likelihood(x, t, w, ignore_index)
+            losses, total, shares = _core.likelihood(x, t, w, ignore_index, smoothing)
         except ValueError:
             _in_bounds(name, x, t, ignore_index)
             raise
@@ -176,7 +179,7 @@ def _nll(
         "NllLoss",
         y,
         (input,),
-        lambda g: (_likelihood_backward(g, shape, known, w, ignore_index, scale, last),),
+        lambda g: (_likelihood_backward(g, shape, known, w, ignore_index, scale, last, smoothing),),
     )
 
 
@@ -231,9 +234,11 @@ def cross_entropy(
         if ignore_index >= 0:
             raise ValueError("cross_entropy: ignore_index needs class numbers as target")
         return _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, axis)
+    if label_smoothing == 0 or compiled(x):
+        return _nll(
+            "cross_entropy", log_p, target, weight, ignore_index, reduction, label_smoothing
+        )
     likelihood = _nll("cross_entropy", log_p, target, weight, ignore_index, reduction)
-    if label_smoothing == 0:
-        return likelihood
     # The even part: minus the (weighted) mean over classes of all log-probabilities.
     safe, counts = _in_bounds("cross_entropy", x, t, ignore_index)
     w = _class_weight("cross_entropy", weight, x)

@@ -197,6 +197,14 @@ def _self_information(target: Operand) -> Result:
     return record("TLogT", t * logs, (target,), lambda g: (g * (logs + 1),), saves=(target,))
 
 
+def _kl_by_target(x: Array, t: Array) -> Any:
+    return np.log(np.where(t == 0, 1, t)) + 1 - x
+
+
+def _kl_by_log_target(x: Array, t: Array) -> Any:
+    return np.exp(t) * (t - x + 1)
+
+
 @in_float32
 def kl_div(
     input: Operand,
@@ -208,6 +216,12 @@ def kl_div(
 ) -> Result:
     """``t (log t - input)``, `input` being log-probabilities; ``"batchmean"`` divides by N."""
     reduction = chosen_reduction(reduction, size_average, reduce)
+    name, by_target = "kl_div", _kl_by_target
+    if log_target:
+        name, by_target = "kl_div_log", _kl_by_log_target
+    known = pair_loss(name, input, target, reduction, by_target=by_target)
+    if known is not None:
+        return known
     if log_target:
         loss = mul(exp(target), sub(target, input))
     else:
