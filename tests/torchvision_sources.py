@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from swapping import swapped
+
 
 def _without_importing() -> Path:
     spec = importlib.util.find_spec("torchvision")
@@ -27,14 +29,6 @@ def _without_importing() -> Path:
 
 
 ROOT = _without_importing()
-
-
-def swapped(source: str) -> str:
-    """Import statements of PyTorch as import statements of fastconv, and nothing else."""
-    source = re.sub(r"(?m)^(\s*)import torch$", r"\1import fastconv as torch", source)
-    source = re.sub(r"(?m)^(\s*)import torch\.", r"\1import fastconv.", source)
-    source = re.sub(r"(?m)^(\s*)from torch(?=[. ])", r"\1from fastconv", source)
-    return re.sub(r"(?m)^(\s*)from torchvision\b", r"\1from swapped", source)
 
 
 class _Weights(Enum):
@@ -89,7 +83,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                 exec("from .stochastic_depth import StochasticDepth", vars(module))
             return
         file = ROOT / Path(*name.split(".")[1:]).with_suffix(".py")
-        exec(compile(swapped(file.read_text()), str(file), "exec"), vars(module))
+        source = re.sub(r"(?m)^from torchvision\b", "from swapped", file.read_text())
+        exec(compile(swapped(source), str(file), "exec"), vars(module))
 
 
 def originals(name: str) -> types.ModuleType:

@@ -46,7 +46,7 @@ from .runtime import *
 from .tensor import Tensor as Tensor
 
 #: Loaded when they are first used, so that ``import fastconv`` stays quick.
-_LAZY = ("cli", "data", "image", "models", "serialization", "utils")
+_LAZY = ("backends", "cli", "data", "image", "models", "serialization", "utils")
 
 
 def __getattr__(name: str) -> Any:

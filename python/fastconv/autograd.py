@@ -563,4 +563,8 @@ def __getattr__(name: str) -> Any:
         from .function import Function
 
         return Function
+    if name == "Variable":  # what a tensor that requires gradients was before PyTorch 0.4
+        from .tensor import Tensor
+
+        return Tensor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
