@@ -68,7 +68,7 @@ double im2col_cost(const ConvProblem& p, Direction direction, size_t item) {
   const double turns =
       w.input && w.as_it_lies ? 1.8 * static_cast<double>(p.groups) * w.rows * w.depth : 0;
   return turns +
-         w.times * ((turned ? 1.2 : 0.88) * products(w, vectors) + pack * w.depth * vectors +
+         w.times * ((turned ? 1.07 : 0.88) * products(w, vectors) + pack * w.depth * vectors +
                     (w.as_it_lies ? 0 : 3.6 * w.filled) + 4 * w.results(w.rows * vectors, 2) + 500);
 }
 
