@@ -9,10 +9,10 @@ stands beside its operator, and as a plain function of arrays (``conv2d_backward
 
 from __future__ import annotations
 
-from . import activation as _activation
 from . import arithmetic as _arithmetic
 from . import backward as _backward
 from . import blocks as _blocks
+from . import channel_norm as _channel_norm
 from . import class_loss as _class_loss
 from . import conv as _conv
 from . import conv_transpose as _conv_transpose
@@ -28,14 +28,18 @@ from . import padding as _padding
 from . import pooling as _pooling
 from . import pooling_more as _pooling_more
 from . import ranking as _ranking
+from . import rectifiers as _rectifiers
 from . import reduction as _reduction
 from . import resample as _resample
+from . import row_norm as _row_norm
 from . import shape as _shape
+from . import sigmoids as _sigmoids
+from . import smooth_gates as _smooth_gates
 from . import softmax as _softmax
-from .activation import *
 from .arithmetic import *
 from .backward import *
 from .blocks import *
+from .channel_norm import *
 from .class_loss import *
 from .conv import *
 from .conv_transpose import *
@@ -51,16 +55,20 @@ from .padding import *
 from .pooling import *
 from .pooling_more import *
 from .ranking import *
+from .rectifiers import *
 from .reduction import *
 from .resample import *
+from .row_norm import *
 from .shape import *
+from .sigmoids import *
+from .smooth_gates import *
 from .softmax import *
 
 __all__: list[str] = []
-__all__ += _activation.__all__
 __all__ += _arithmetic.__all__
 __all__ += _backward.__all__
 __all__ += _blocks.__all__
+__all__ += _channel_norm.__all__
 __all__ += _class_loss.__all__
 __all__ += _conv.__all__
 __all__ += _conv_transpose.__all__
@@ -76,7 +84,11 @@ __all__ += _padding.__all__
 __all__ += _pooling.__all__
 __all__ += _pooling_more.__all__
 __all__ += _ranking.__all__
+__all__ += _rectifiers.__all__
 __all__ += _reduction.__all__
 __all__ += _resample.__all__
+__all__ += _row_norm.__all__
 __all__ += _shape.__all__
+__all__ += _sigmoids.__all__
+__all__ += _smooth_gates.__all__
 __all__ += _softmax.__all__

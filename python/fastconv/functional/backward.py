@@ -11,17 +11,8 @@ from typing import Any
 
 from .._types import Array
 from ..autograd import enable_grad, grad, wrap
-from .activation import (
-    celu,
-    glu,
-    hardshrink,
-    logsigmoid,
-    softshrink,
-    softsign,
-    tanhshrink,
-    threshold,
-)
 from .blocks import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from .channel_norm import normalize
 from .class_loss import cross_entropy
 from .linear import bilinear
 from .loss import (
@@ -33,7 +24,6 @@ from .loss import (
     mse_loss,
     smooth_l1_loss,
 )
-from .norm import normalize, rms_norm
 from .pooling_more import (
     adaptive_max_pool1d,
     adaptive_max_pool2d,
@@ -59,7 +49,11 @@ from .ranking import (
     soft_margin_loss,
     triplet_margin_loss,
 )
+from .rectifiers import celu, threshold
 from .resample import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, interpolate
+from .row_norm import rms_norm
+from .sigmoids import hardshrink, logsigmoid, softshrink, softsign, tanhshrink
+from .smooth_gates import glu
 from .softmax import softmin
 
 __all__ = [

@@ -15,10 +15,11 @@ from .. import _core
 from .._types import Array, Ints, Operand, Padding, Result
 from ..autograd import TensorBase, needs_grad, raw, record, wrap
 from ._tools import ints
-from .activation import ACTIVATIONS, relu_backward
+from .activation import ACTIVATIONS
 from .arithmetic import add
 from .convert import cast
 from .narrow import in_float32, is_half, widened
+from .rectifiers import relu_backward
 
 __all__ = [
     "ConvGrads",

@@ -14,9 +14,9 @@ import numpy as np
 from .. import _core
 from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record, wrap
-from .activation import relu_backward
 from .narrow import floats_only
 from .padding import pad, pad_backward
+from .rectifiers import relu_backward
 
 #: Bytes of padded pictures at a time.
 AT_ONCE = 1 << 20

@@ -11,12 +11,12 @@ from ..autograd import TensorBase, needs_grad, raw, record
 from ._pairs import pair_loss
 from ._reduction import chosen_reduction, reduced, same_shape
 from ._tools import fit_together
-from .activation import logsigmoid
 from .arithmetic import add, mul, rsub, sub
 from .elementwise import abs as absolute
 from .elementwise import exp, square
 from .narrow import floats_only, in_float32
 from .reduction import sum
+from .sigmoids import logsigmoid
 
 __all__ = [
     "binary_cross_entropy",

@@ -12,13 +12,14 @@ from .._types import Array, Operand, Result
 from ..autograd import raw
 from ._reduction import chosen_reduction, reduced, same_shape
 from ._tools import fit_together
-from .activation import logsigmoid, relu
 from .arithmetic import add, div, minimum, mul, pow, rsub, sub, where
 from .elementwise import clamp, exp, log, log1p, masked_fill, neg, sqrt, square
 from .indexing import gather, getitem
 from .narrow import floats_only, in_float32
+from .rectifiers import relu
 from .reduction import norm, sum
 from .shape import broadcast_to, reshape, unsqueeze
+from .sigmoids import logsigmoid
 
 __all__ = [
     "cosine_embedding_loss",

@@ -9,8 +9,8 @@ import numpy as np
 from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import raw
+from ._activation import activation
 from ._tools import axis_of, compiled
-from .activation import _apply
 from .convert import cast
 from .narrow import in_float32
 
@@ -53,7 +53,7 @@ def softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Res
         e = np.exp(x - x.max(axis, keepdims=True))
         return e / e.sum(axis, keepdims=True)
 
-    return _apply(
+    return activation(
         "Softmax",
         input,
         False,
@@ -98,7 +98,7 @@ def log_softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) ->
         shifted = x - x.max(axis, keepdims=True)
         return shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
 
-    return _apply(
+    return activation(
         "LogSoftmax",
         input,
         False,
