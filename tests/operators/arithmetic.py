@@ -52,7 +52,8 @@ ROWS = [
         "bilinear",
         lambda x, y, w, b=None: np.einsum("...i,kij,...j->...k", x, w, y) + (0 if b is None else b),
         [call(X, a(3, 2), a(5, 4, 2), a(5)), call(a(2, 3, 4), a(2, 3, 2), a(5, 4, 2))],
-        bad=[bad(TypeError, "input1 must be", [1.0], X, X)],
+        bad=[bad(TypeError, "input1 must be", [1.0], X, X),
+             bad(ValueError, "input1 (..., I)", X, X, a(2, 4, 2))],
     ),
     Row(
         "einsum", lambda e, *xs: np.einsum(e, *xs),

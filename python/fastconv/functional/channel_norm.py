@@ -76,7 +76,27 @@ def local_response_norm(
 
 @in_float32
 def normalize(input: Operand, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Result:
-    """Divide vectors along `dim` by their `p`-norm, which is not taken below `eps`."""
+    """Divide vectors along `dim` by their `p`-norm.
+
+    Parameters
+    ----------
+    input : array of any shape
+    p : float
+    dim : int or ints
+        The axis of the vectors.
+    eps : float
+        The norm is not taken below it.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     from .arithmetic import div
     from .elementwise import clamp
     from .reduction import norm

@@ -43,7 +43,31 @@ def _drop(
 
 
 def dropout(input: Operand, p: float = 0.5, training: bool = True, inplace: bool = False) -> Result:
-    """Zero each value with probability `p` and scale the others by ``1 / (1 - p)``."""
+    """Zero each value with probability `p` and scale the others by ``1 / (1 - p)``.
+
+    Parameters
+    ----------
+    input : array of any shape
+    p : float from 0 to 1
+    training : bool
+        Otherwise `input` is returned as it is.
+    inplace : bool
+        Write into `input` and return it.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape, with the same mean as far as chance has it.
+
+    Raises
+    ------
+    ValueError
+        If `p` is no probability.
+
+    Notes
+    -----
+    Srivastava et al., "Dropout", JMLR 2014. :func:`manual_seed` makes it repeatable.
+    """
     shape = raw(array_first("dropout", input)).shape
     return _drop("dropout", input, p, training, inplace, shape)
 

@@ -186,7 +186,24 @@ def clamp_backward(grad_output: Array, input: Array, min: Any = None, max: Any =
 
 
 def clamp(input: Operand, min: Any = None, max: Any = None) -> Result:
-    """`input` limited to ``[min, max]``; either bound may be None, a number or an array."""
+    """`input` limited to ``[min, max]``.
+
+    Parameters
+    ----------
+    input : array of any shape
+    min, max : float or array, optional
+        Either may be left out; arrays broadcast and have gradients.
+
+    Returns
+    -------
+    array or Tensor
+        Of the broadcast shape.
+
+    Raises
+    ------
+    ValueError
+        If there is no bound at all.
+    """
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
     low, high = raw(min), raw(max)
@@ -214,7 +231,20 @@ clip = clamp
 
 
 def masked_fill(input: Operand, mask: Operand, value: Any) -> Result:
-    """`input` with `value`, a single number, wherever `mask` is true."""
+    """`input` with `value` wherever `mask` is true.
+
+    Parameters
+    ----------
+    input : array of any shape
+    mask : array of bools
+        They broadcast.
+    value : float, or array of one element
+
+    Returns
+    -------
+    array or Tensor
+        Of the broadcast shape.
+    """
     x, m, v = raw(input), raw(mask), np.asarray(raw(value))
     if v.ndim:
         raise ValueError(

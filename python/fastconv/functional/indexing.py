@@ -90,7 +90,25 @@ def index_select(input: Operand, dim: int, index: Operand) -> Result:
 
 
 def gather(input: Operand, dim: int, index: Operand) -> Result:
-    """For each position the element along `dim` that `index` names there."""
+    """For each position the element along `dim` that `index` names there.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int
+    index : integers
+        With as many axes as `input`, no extent larger but along `dim`.
+
+    Returns
+    -------
+    array or Tensor
+        Of the shape of `index`: ``out[i, j] = input[index[i, j], j]`` for ``dim=0``.
+
+    Raises
+    ------
+    IndexError
+        If an index lies outside.
+    """
     x, i = raw(input), np.asarray(raw(index))
     axis = axis_of(dim, x.ndim, "gather")
     if x.ndim == 0:  # a single number counts as one axis

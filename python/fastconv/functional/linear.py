@@ -120,12 +120,36 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Resu
 def bilinear(
     input1: Operand, input2: Operand, weight: Operand, bias: Operand | None = None
 ) -> Result:
-    """``input1[i] weight[k, i, j] input2[j]`` summed over i and j, for each k, plus bias."""
+    """``input1[i] weight[k, i, j] input2[j]`` summed over i and j, for each output k.
+
+    Parameters
+    ----------
+    input1 : (..., I)
+    input2 : (..., J)
+    weight : (K, I, J)
+    bias : (K,), optional
+
+    Returns
+    -------
+    array or Tensor
+        (..., K).
+
+    Raises
+    ------
+    ValueError
+        If the extents do not fit.
+    """
     from .arithmetic import add
     from .einsum import einsum
     from .shape import reshape
 
-    lead = raw(input1).shape[:-1]
+    first, second, w = raw(input1).shape, raw(input2).shape, raw(weight).shape
+    if len(w) != 3 or first[:-1] != second[:-1] or (*first[-1:], *second[-1:]) != w[1:]:
+        raise ValueError(
+            "bilinear: expected input1 (..., I), input2 (..., J) and weight (K, I, J), "
+            f"got {first}, {second} and {w}"
+        )
+    lead = first[:-1]
     rows = int(np.prod(lead))
     a = reshape(input1, (rows, raw(input1).shape[-1]))
     b = reshape(input2, (rows, raw(input2).shape[-1]))

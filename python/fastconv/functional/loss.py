@@ -40,7 +40,29 @@ def mse_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
-    """The squared difference."""
+    """The squared difference of each pair, ``(input - target)**2``, reduced.
+
+    Parameters
+    ----------
+    input, target : arrays of one shape
+        They broadcast, as in PyTorch.
+    reduction : {"mean", "sum", "none"}
+        Of the losses of all elements.
+
+    Returns
+    -------
+    array or Tensor
+        A number, or for ``"none"`` the squares.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together, or for another reduction.
+
+    Notes
+    -----
+    Its minimum over constants is the mean of the targets.
+    """
     reduction = chosen_reduction(reduction, size_average, reduce)
     fused = pair_loss("mse_loss", input, target, reduction)
     if fused is not None:
@@ -57,7 +79,29 @@ def l1_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
-    """The absolute difference."""
+    """The absolute difference of each pair, ``|input - target|``, reduced.
+
+    Parameters
+    ----------
+    input, target : arrays of one shape
+        They broadcast, as in PyTorch.
+    reduction : {"mean", "sum", "none"}
+        Of the losses of all elements.
+
+    Returns
+    -------
+    array or Tensor
+        A number, or for ``"none"`` the absolute differences.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together, or for another reduction.
+
+    Notes
+    -----
+    Its minimum over constants is the median of the targets; the gradient at 0 is 0.
+    """
     reduction = chosen_reduction(reduction, size_average, reduce)
     fused = pair_loss("l1_loss", input, target, reduction)
     if fused is not None:
@@ -85,7 +129,31 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Result:
-    """``d**2 / (2 beta)`` where the difference is below `beta`, else ``|d| - beta / 2``."""
+    """``d**2 / (2 beta)`` where the difference d is below `beta`, else ``|d| - beta / 2``.
+
+    Parameters
+    ----------
+    input, target : arrays of one shape
+        They broadcast, as in PyTorch.
+    reduction : {"mean", "sum", "none"}
+        Of the losses of all elements.
+    beta : float
+        Where the parabola goes over into a line; 0 gives :func:`l1_loss`.
+
+    Returns
+    -------
+    array or Tensor
+        A number, or for ``"none"`` the losses.
+
+    Raises
+    ------
+    ValueError
+        If `beta` is negative or the shapes do not fit together.
+
+    Notes
+    -----
+    Girshick, "Fast R-CNN", 2015.
+    """
     reduction = chosen_reduction(reduction, size_average, reduce)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
@@ -107,7 +175,33 @@ def huber_loss(
     delta: float = 1.0,
     weight: Operand | None = None,
 ) -> Result:
-    """``d**2 / 2`` where the difference is below `delta`, else ``delta * (|d| - delta / 2)``."""
+    """``d**2 / 2`` where the difference d is below `delta`, else ``delta * (|d| - delta / 2)``.
+
+    Parameters
+    ----------
+    input, target : arrays of one shape
+        They broadcast, as in PyTorch.
+    reduction : {"mean", "sum", "none"}
+        Of the losses of all elements.
+    delta : float, positive
+        Where the parabola goes over into a line.
+    weight : array, optional
+        A factor for each loss.
+
+    Returns
+    -------
+    array or Tensor
+        A number, or for ``"none"`` the losses.
+
+    Raises
+    ------
+    ValueError
+        If `delta` is not positive or the shapes do not fit together.
+
+    Notes
+    -----
+    Huber, "Robust estimation of a location parameter", 1964.
+    """
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     if weight is None:
@@ -131,7 +225,31 @@ def binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
-    """``-(t log p + (1 - t) log(1 - p))``; the logarithms are not let below -100."""
+    """``-(t log p + (1 - t) log(1 - p))`` of probabilities; no logarithm is let below -100.
+
+    Parameters
+    ----------
+    input, target : arrays of one shape
+        Probabilities from 0 to 1.
+    weight : array, optional
+        A factor for each loss.
+    reduction : {"mean", "sum", "none"}
+        Of the losses of all elements.
+
+    Returns
+    -------
+    array or Tensor
+        A number, or for ``"none"`` the losses.
+
+    Raises
+    ------
+    ValueError
+        If a probability lies outside 0 to 1, or the shapes differ.
+
+    See Also
+    --------
+    binary_cross_entropy_with_logits : of scores, and without overflow.
+    """
     reduction = chosen_reduction(reduction, size_average, reduce)
     same_shape("binary_cross_entropy", input, target)
     p, t = raw(input), raw(target)
@@ -172,7 +290,29 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Operand | None = None,
 ) -> Result:
-    """:func:`binary_cross_entropy` of ``sigmoid(input)``, without overflow."""
+    """:func:`binary_cross_entropy` of ``sigmoid(input)``, without overflow.
+
+    Parameters
+    ----------
+    input, target : arrays of one shape
+        Scores, and probabilities from 0 to 1.
+    weight : array, optional
+        A factor for each loss.
+    reduction : {"mean", "sum", "none"}
+        Of the losses of all elements.
+    pos_weight : array, optional
+        A factor for the losses of positive targets, one per class along the last axis.
+
+    Returns
+    -------
+    array or Tensor
+        A number, or for ``"none"`` the losses.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or for another reduction.
+    """
     reduction = chosen_reduction(reduction, size_average, reduce)
     name = "binary_cross_entropy_with_logits"
     same_shape(name, input, target)
@@ -214,7 +354,27 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Result:
-    """``t (log t - input)``, `input` being log-probabilities; ``"batchmean"`` divides by N."""
+    """``t (log t - input)``, the Kullback-Leibler divergence; `input` holds log-probabilities.
+
+    Parameters
+    ----------
+    input, target : arrays of one shape
+        Log-probabilities, and probabilities.
+    reduction : {"mean", "batchmean", "sum", "none"}
+        ``"batchmean"``, the sum divided by the extent of the first axis, is the mathematical one.
+    log_target : bool
+        `target` holds log-probabilities too.
+
+    Returns
+    -------
+    array or Tensor
+        A number, or for ``"none"`` the terms.
+
+    Raises
+    ------
+    ValueError
+        For another reduction.
+    """
     reduction = chosen_reduction(reduction, size_average, reduce)
     name, by_target = "kl_div", _kl_by_target
     if log_target:

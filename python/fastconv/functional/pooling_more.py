@@ -101,10 +101,25 @@ def adaptive_max_pool1d(input: Operand, output_size: Any, return_indices: bool =
 
 
 def adaptive_max_pool2d(input: Operand, output_size: Any, return_indices: bool = False) -> Result:
-    """The largest values of windows that share out the axes of (N, C, H, W) or (C, H, W).
+    """The largest values of windows that share out the axes of an image.
 
-    Windows are those of :func:`adaptive_avg_pool2d`; with `return_indices` also where in its plane
-    each value was found.
+    Parameters
+    ----------
+    input : (N, C, H, W) or (C, H, W)
+    output_size : int or pair
+        None keeps an extent. Window i covers ``floor(i H / P)`` up to ``ceil((i + 1) H / P)``.
+    return_indices : bool
+        Also where they are, counted through each channel's plane.
+
+    Returns
+    -------
+    array or Tensor
+        (N, C, P, Q), or a pair of it and int64 indices.
+
+    Raises
+    ------
+    ValueError
+        If the shape or `output_size` does not fit.
     """
     return _adaptive_maximum(2, input, output_size, return_indices)
 
@@ -138,9 +153,13 @@ def _lp(
 ) -> Result:
     from .arithmetic import mul, pow
 
-    taps = int(np.prod(ints(kernel_size, rank, f"lp_pool{rank}d", "kernel_size")))
+    name = f"lp_pool{rank}d"
+    taps = int(np.prod(ints(kernel_size, rank, name, "kernel_size")))
     average = (avg_pool1d, avg_pool2d, avg_pool3d)[rank - 1]
-    means = average(pow(input, norm_type), kernel_size, stride, 0, ceil_mode)
+    try:
+        means = average(pow(input, norm_type), kernel_size, stride, 0, ceil_mode)
+    except (TypeError, ValueError) as error:  # about the window: in our name
+        raise type(error)(str(error).replace(f"avg_pool{rank}d", name)) from None
     return pow(mul(means, taps), 1.0 / norm_type)
 
 
@@ -164,9 +183,32 @@ def lp_pool2d(
     stride: Any = None,
     ceil_mode: bool = False,
 ) -> Result:
-    """The `p`-th root of the sum of `p`-th powers in each window of (N, C, H, W).
+    """The `p`-th root of the sum of `p`-th powers in each window of (N, C, H, W) or (C, H, W).
 
-    As in PyTorch no absolute values are taken: with odd `p` a negative sum gives NaN.
+    Parameters
+    ----------
+    input : (N, C, H, W) or (C, H, W)
+    norm_type : float
+        p; no absolute values are taken, so odd p of negative sums give NaN.
+    kernel_size : int or pair
+    stride : int or pair, optional
+        `kernel_size` unless given.
+    ceil_mode : bool
+        Windows may reach beyond the end; they are scaled up by what they lack.
+
+    Returns
+    -------
+    array or Tensor
+        (N, C, P, Q).
+
+    Raises
+    ------
+    ValueError
+        If a window does not fit.
+
+    Notes
+    -----
+    Semantics are those of ``torch.nn.functional.lp_pool2d``.
     """
     return _lp(2, input, norm_type, kernel_size, stride, ceil_mode)
 

@@ -45,14 +45,52 @@ __all__ = [
 def pairwise_distance(
     x1: Operand, x2: Operand, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Result:
-    """The `p`-norm of ``x1 - x2 + eps`` along the last axis."""
+    """The `p`-norm of ``x1 - x2 + eps`` along the last axis.
+
+    Parameters
+    ----------
+    x1, x2 : (..., D), broadcast
+    p : float
+    eps : float
+        Keeps the gradient at equal vectors finite.
+    keepdim : bool
+        Keep the last axis, with extent 1.
+
+    Returns
+    -------
+    array or Tensor
+        (...).
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+    """
     fit_together("pairwise_distance", x1=x1, x2=x2)
     return norm(add(sub(x1, x2), eps), p, -1, keepdim)
 
 
 @floats_only
 def cosine_similarity(x1: Operand, x2: Operand, dim: int = 1, eps: float = 1e-8) -> Result:
-    """The cosine of the angle between vectors along `dim`."""
+    """The cosine of the angle between vectors along `dim`.
+
+    Parameters
+    ----------
+    x1, x2 : arrays, broadcast
+    dim : int
+    eps : float
+        No length is taken below it.
+
+    Returns
+    -------
+    array or Tensor
+        Without the axis `dim`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+    """
     shape = fit_together("cosine_similarity", x1=x1, x2=x2)
     x1, x2 = broadcast_to(x1, shape), broadcast_to(x2, shape)
     lengths = mul(clamp(norm(x1, 2, dim), min=eps), clamp(norm(x2, 2, dim), min=eps))
@@ -98,7 +136,27 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
-    """`input` where the target is 1, ``max(0, margin - input)`` where it is -1."""
+    """`input` where the target is 1, ``max(0, margin - input)`` where it is -1.
+
+    Parameters
+    ----------
+    input : array of any shape
+        Distances, say.
+    target : 1 and -1, broadcast
+    margin : float
+    reduction : {"mean", "sum", "none"}
+        Of the losses of all elements.
+
+    Returns
+    -------
+    array or Tensor
+        A number, or for ``"none"`` the losses.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+    """
     reduction = chosen_reduction(reduction, size_average, reduce)
     fit_together("hinge_embedding_loss", input=input, target=target)
     t = raw(target)
@@ -230,7 +288,24 @@ def soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
-    """``log(1 + exp(-target * input))`` for targets 1 and -1."""
+    """``log(1 + exp(-target * input))`` for targets 1 and -1.
+
+    Parameters
+    ----------
+    input, target : arrays of one shape
+    reduction : {"mean", "sum", "none"}
+        Of the losses of all elements.
+
+    Returns
+    -------
+    array or Tensor
+        A number, or for ``"none"`` the losses.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
     reduction = chosen_reduction(reduction, size_average, reduce)
     same_shape("soft_margin_loss", input, target)
     loss = log1p(exp(mul(input, -np.asarray(raw(target)))))
@@ -340,7 +415,27 @@ def multilabel_soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Result:
-    """Binary cross entropy with logits, averaged over the classes, which are the last axis."""
+    """Binary cross entropy with logits, averaged over the classes.
+
+    Parameters
+    ----------
+    input, target : (N, C)
+        Scores, and 0 or 1.
+    weight : (C,), optional
+        A factor for each class.
+    reduction : {"mean", "sum", "none"}
+        Of the losses of all elements.
+
+    Returns
+    -------
+    array or Tensor
+        A number, or for ``"none"`` (N,).
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
     reduction = chosen_reduction(reduction, size_average, reduce)
     name = "multilabel_soft_margin_loss"
     same_shape(name, input, target)

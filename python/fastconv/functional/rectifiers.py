@@ -91,7 +91,25 @@ def hardtanh_backward(
 def hardtanh(
     input: Operand, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Result:
-    """`input` limited to ``[min_val, max_val]``."""
+    """`input` limited to ``[min_val, max_val]``.
+
+    Parameters
+    ----------
+    input : array of any shape
+    min_val, max_val : float
+    inplace : bool
+        Write into `input` and return it.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Raises
+    ------
+    ValueError
+        If `min_val` is above `max_val`.
+    """
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
     return activation(
@@ -134,7 +152,24 @@ def leaky_relu_backward(grad_output: Array, input: Array, negative_slope: float 
 
 
 def leaky_relu(input: Operand, negative_slope: float = 0.01, inplace: bool = False) -> Result:
-    """`input` where positive, else ``negative_slope * input``."""
+    """`input` where positive, else ``negative_slope * input``.
+
+    Parameters
+    ----------
+    input : array of any shape
+    negative_slope : float
+    inplace : bool
+        Write into `input` and return it.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Notes
+    -----
+    Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
+    """
     return activation(
         "LeakyRelu",
         input,
@@ -195,7 +230,28 @@ def _per_channel(weight: Array, ndim: int) -> Array:
 
 @in_float32
 def prelu(input: Operand, weight: Operand) -> Result:
-    """`input` where positive, else ``weight * input``, one weight for all or one per channel."""
+    """`input` where positive, else ``weight * input``.
+
+    Parameters
+    ----------
+    input : (N, C, ...)
+    weight : (1,) or (C,)
+        One slope for all values, or one for each channel; it is learned.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Raises
+    ------
+    ValueError
+        If there are neither one nor C weights.
+
+    Notes
+    -----
+    He et al., "Delving deep into rectifiers", arXiv 1502.01852.
+    """
     x, w = raw(input), raw(weight)
     if w.ndim > 1:
         raise ValueError(f"prelu: Expected `weight` to be a scalar or 1D, but got: ndim = {w.ndim}")
@@ -219,7 +275,25 @@ def elu_backward(grad_output: Array, input: Array, alpha: float = 1.0) -> Any:
 
 
 def elu(input: Operand, alpha: float = 1.0, inplace: bool = False) -> Result:
-    """`input` where positive, else ``alpha * (exp(input) - 1)``."""
+    """`input` where positive, else ``alpha * (exp(input) - 1)``.
+
+    Parameters
+    ----------
+    input : array of any shape
+    alpha : float
+        Minus the level towards which negative values go.
+    inplace : bool
+        Write into `input` and return it.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Notes
+    -----
+    Clevert, Unterthiner and Hochreiter, arXiv 1511.07289.
+    """
     return activation(
         "Elu",
         input,
@@ -230,7 +304,25 @@ def elu(input: Operand, alpha: float = 1.0, inplace: bool = False) -> Result:
 
 
 def celu(input: Operand, alpha: float = 1.0, inplace: bool = False) -> Result:
-    """`input` where positive, else ``alpha * (exp(input / alpha) - 1)``."""
+    """`input` where positive, else ``alpha * (exp(input / alpha) - 1)``.
+
+    Parameters
+    ----------
+    input : array of any shape
+    alpha : float
+        Minus the level towards which negative values go; the slope at 0 is 1 for any.
+    inplace : bool
+        Write into `input` and return it.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Notes
+    -----
+    Barron, arXiv 1704.07483.
+    """
     return activation(
         "Celu",
         input,
@@ -279,7 +371,20 @@ def selu(input: Operand, inplace: bool = False) -> Result:
 
 
 def threshold(input: Operand, threshold: float, value: float, inplace: bool = False) -> Result:
-    """`input` where above `threshold`, else `value`."""
+    """`input` where above `threshold`, else `value`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    threshold, value : float
+    inplace : bool
+        Write into `input` and return it.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+    """
     return activation(
         "Threshold",
         input,

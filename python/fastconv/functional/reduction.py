@@ -331,7 +331,29 @@ def count_nonzero(input: Operand, dim: Any = None) -> Result:
 
 @in_float32
 def norm(input: Operand, p: float | str = 2, dim: Any = None, keepdim: bool = False) -> Result:
-    """The `p`-norm over `dim`; ``"fro"`` is 2; ``inf`` and ``-inf`` give extrema."""
+    """The `p`-norm over `dim`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    p : float, or "fro"
+        ``"fro"`` is 2; ``inf`` and ``-inf`` give the largest and the smallest absolute value, and 0
+        counts what is not zero.
+    dim : int, ints or None
+        None: over all elements.
+    keepdim : bool
+        Keep the axes, with extent 1.
+
+    Returns
+    -------
+    array or Tensor
+        The norms.
+
+    Raises
+    ------
+    ValueError
+        For a name other than "fro": norms of matrices are not computed.
+    """
     from .elementwise import abs as absolute
 
     if isinstance(p, str) and p != "fro":
@@ -470,7 +492,27 @@ def sort(input: Operand, dim: int = -1, descending: bool = False, stable: bool =
 def topk(
     input: Operand, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> Extremum:
-    """The `k` largest (or smallest) values along `dim` and their indices, in order."""
+    """The `k` largest (or smallest) values along `dim` and their indices.
+
+    Parameters
+    ----------
+    input : array of any shape
+    k : int
+    dim : int
+    largest : bool
+    sorted : bool
+        In order; otherwise the order is open.
+
+    Returns
+    -------
+    array or Tensor
+        ``(values, indices)``, both with extent k along `dim`.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than k values.
+    """
     x = raw(input)
     axis = axis_of(dim, x.ndim, "topk")
     extent = x.shape[axis] if x.ndim else 1

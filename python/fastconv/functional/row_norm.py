@@ -290,7 +290,31 @@ def layer_norm(
 def rms_norm(
     input: Operand, normalized_shape: Any, weight: Operand | None = None, eps: float | None = None
 ) -> Result:
-    """Divide by the root of the mean square over the last axes."""
+    """Divide by the root of the mean square over the last axes.
+
+    Parameters
+    ----------
+    input : (..., *normalized_shape)
+    normalized_shape : int or ints
+    weight : of shape `normalized_shape`, optional
+        Factors applied afterwards.
+    eps : float, optional
+        Added to the mean square; the type's epsilon unless given.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Raises
+    ------
+    ValueError
+        If the last axes are not `normalized_shape`.
+
+    Notes
+    -----
+    Zhang and Sennrich, arXiv 1910.07467.
+    """
     from .arithmetic import add, mul
     from .elementwise import rsqrt, square
     from .reduction import mean

@@ -322,7 +322,25 @@ def stack(tensors: Sequence[Operand], dim: int = 0) -> Result:
 
 
 def split(input: Operand, split_size: Any, dim: int = 0) -> tuple[Result, ...]:
-    """Cut along `dim` into pieces of `split_size`, or of the given sizes."""
+    """Cut along `dim`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    split_size : int or ints
+        The extent of each piece (the last may be smaller), or of all of them.
+    dim : int
+
+    Returns
+    -------
+    array or Tensor
+        Views, as a tuple.
+
+    Raises
+    ------
+    ValueError
+        If the sizes do not add up to the extent.
+    """
     x = raw(input)
     axis = axis_of(dim, x.ndim, "split")
     extent = x.shape[axis]

@@ -104,7 +104,21 @@ def softplus_backward(
 
 
 def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Result:
-    """``log(1 + exp(beta * input)) / beta``; `input` itself once ``beta * input > threshold``."""
+    """``log(1 + exp(beta * input)) / beta``, a smooth rectifier.
+
+    Parameters
+    ----------
+    input : array of any shape
+    beta : float
+        How sharp the bend is.
+    threshold : float
+        Once ``beta * input`` is above it the result is `input` itself.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+    """
 
     def forward(x: Array) -> Array:
         z = x * beta
@@ -143,7 +157,23 @@ def tanhshrink(input: Operand) -> Result:
 
 
 def softshrink(input: Operand, lambd: float = 0.5) -> Result:
-    """`input` moved towards 0 by `lambd`, and 0 within."""
+    """`input` moved towards 0 by `lambd`, and 0 within.
+
+    Parameters
+    ----------
+    input : array of any shape
+    lambd : float, not negative
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Raises
+    ------
+    ValueError
+        If `lambd` is negative.
+    """
     if lambd < 0:
         raise ValueError(f"softshrink: lambd must not be negative, but found {lambd}")
     return activation(
@@ -160,7 +190,18 @@ def softshrink(input: Operand, lambd: float = 0.5) -> Result:
 
 
 def hardshrink(input: Operand, lambd: float = 0.5) -> Result:
-    """`input` where its size is above `lambd`, else 0."""
+    """`input` where its size is above `lambd`, else 0.
+
+    Parameters
+    ----------
+    input : array of any shape
+    lambd : float
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+    """
     return activation(
         "Hardshrink",
         input,

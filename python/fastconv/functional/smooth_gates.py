@@ -97,7 +97,28 @@ def _plain_gelu_backward(g: Array, x: Array) -> Any:
 
 
 def gelu(input: Operand, approximate: str = "none") -> Result:
-    """`input` times the normal distribution function of `input`; `approximate` none or tanh."""
+    """`input` times the normal distribution function of `input`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    approximate : {"none", "tanh"}
+        Exact, or by the formula with a hyperbolic tangent.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Raises
+    ------
+    ValueError
+        For another approximation.
+
+    Notes
+    -----
+    Hendrycks and Gimpel, arXiv 1606.08415.
+    """
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
 
@@ -141,7 +162,28 @@ def mish(input: Operand, inplace: bool = False) -> Result:
 
 @in_float32
 def glu(input: Operand, dim: int = -1) -> Result:
-    """The first half along `dim` times the sigmoid of the second."""
+    """The first half along `dim` times the sigmoid of the second.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int
+        An axis of even extent.
+
+    Returns
+    -------
+    array or Tensor
+        With half the extent along `dim`.
+
+    Raises
+    ------
+    ValueError
+        If the extent is odd.
+
+    Notes
+    -----
+    Dauphin et al., arXiv 1612.08083.
+    """
     from .arithmetic import mul
     from .shape import chunk
 

@@ -39,7 +39,30 @@ def softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
 
 @in_float32
 def softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
-    """``exp(input)`` divided by its sum along `dim`."""
+    """``exp(input)`` divided by its sum along `dim`: scores become probabilities.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int
+        The axis that sums to 1. Left out it is 1, or 0 for 0, 1 and 3 axes, as in PyTorch.
+    dtype : dtype, optional
+        Convert `input` to it before.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+
+    Notes
+    -----
+    The largest score is subtracted first, so that nothing overflows.
+    """
     if dtype is not None:
         input = cast(input, dtype)
     x = raw(input)
@@ -84,7 +107,26 @@ def log_softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
 
 @in_float32
 def log_softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
-    """The logarithm of :func:`softmax`, computed without overflow."""
+    """The logarithm of :func:`softmax`, without overflow and with the digits of large scores.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int
+        The axis whose exponentials sum to 1; left out as for :func:`softmax`.
+    dtype : dtype, optional
+        Convert `input` to it before.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     if dtype is not None:
         input = cast(input, dtype)
     x = raw(input)
