@@ -36,7 +36,7 @@ def asan(session: nox.Session) -> None:
         "pytest",
         "-q",
         "-k",
-        "conv or pool or winograd or depthwise",
+        "conv or pool or winograd or depthwise or rows or resample or operators",
         *session.posargs,
         env={"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"},
     )

@@ -231,3 +231,20 @@ def test_not_a_number_in_gradients() -> None:
     np.testing.assert_array_equal(F.sign(np.array([np.nan, -3.0])), [0, -1])
     (g,) = fastconv.autograd.grad(F.abs(nan).sum(), nan)
     np.testing.assert_array_equal(g.numpy(), [0, 1, 0])
+
+
+def test_nuclear_norm() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4, 2))
+    expected = np.linalg.svd(x, compute_uv=False).sum(-1)
+    np.testing.assert_allclose(F.norm(x, "nuc", (1, 2)), expected)
+    np.testing.assert_allclose(F.norm(x[0], "nuc", keepdim=True), [[expected[0]]])
+    turned = np.moveaxis(x, 0, 1)
+    np.testing.assert_allclose(F.norm(turned, "nuc", (0, 2), True), expected[None, :, None])
+    leaf = fastconv.tensor(turned, requires_grad=True)
+    F.norm(leaf, "nuc", (2, 0)).sum().backward()
+    step = np.zeros_like(turned)
+    step[1, 2, 0] = 1e-6
+    ends = [F.norm(turned + sign * step, "nuc", (0, 2)).sum() for sign in (1, -1)]
+    np.testing.assert_allclose(leaf.grad.numpy()[1, 2, 0], (ends[0] - ends[1]) / 2e-6, rtol=1e-6)
+    with pytest.raises(ValueError, match="norm: p='nuc' needs two axes"):
+        F.norm(x, "nuc")

@@ -12,8 +12,8 @@ from operators import TABLE
 from torch_adapter import database, flat, same_results, same_slopes, torch, translated
 
 #: Of one name but not one meaning (Tensor.unfold); order among equal values, which PyTorch leaves
-#: open; a distance written for PyTorch's tensors; norms of matrices.
-OTHERS = {"unfold", "sort", "argsort", "topk", "norm"}
+#: open; a distance written for PyTorch's tensors.
+OTHERS = {"unfold", "sort", "argsort", "topk"}
 OTHERS |= {"nn.functional.triplet_margin_with_distance_loss"}
 #: Samples whose arguments are in an order of their own.
 ORDERED = {

@@ -36,6 +36,7 @@ from . import shape as _shape
 from . import sigmoids as _sigmoids
 from . import smooth_gates as _smooth_gates
 from . import softmax as _softmax
+from . import vector_norm as _vector_norm
 from .arithmetic import *
 from .backward import *
 from .blocks import *
@@ -63,6 +64,7 @@ from .shape import *
 from .sigmoids import *
 from .smooth_gates import *
 from .softmax import *
+from .vector_norm import *
 
 __all__: list[str] = []
 __all__ += _arithmetic.__all__
@@ -92,3 +94,4 @@ __all__ += _shape.__all__
 __all__ += _sigmoids.__all__
 __all__ += _smooth_gates.__all__
 __all__ += _softmax.__all__
+__all__ += _vector_norm.__all__

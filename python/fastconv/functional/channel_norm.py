@@ -99,7 +99,7 @@ def normalize(input: Operand, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) 
     """
     from .arithmetic import div
     from .elementwise import clamp
-    from .reduction import norm
+    from .vector_norm import norm
 
     x = raw(input)
     axes = axes_of(dim, x.ndim, "normalize")

@@ -17,9 +17,10 @@ from .elementwise import clamp, exp, log, log1p, masked_fill, neg, sqrt, square
 from .indexing import gather, getitem
 from .narrow import floats_only, in_float32
 from .rectifiers import relu
-from .reduction import norm, sum
+from .reduction import sum
 from .shape import broadcast_to, reshape, unsqueeze
 from .sigmoids import logsigmoid
+from .vector_norm import norm
 
 __all__ = [
     "cosine_embedding_loss",

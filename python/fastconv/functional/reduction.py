@@ -28,7 +28,6 @@ __all__ = [
     "max",
     "mean",
     "min",
-    "norm",
     "prod",
     "sort",
     "std",
@@ -47,7 +46,7 @@ class Extremum(NamedTuple):
     indices: Any
 
 
-def _expanded(g: Array, axes: tuple[int, ...] | None, keepdim: bool, ndim: int) -> Array:
+def expanded(g: Array, axes: tuple[int, ...] | None, keepdim: bool, ndim: int) -> Array:
     """The gradient of a reduction with its axes put back as axes of extent 1."""
     if axes is None:
         return g.reshape((1,) * ndim)
@@ -67,7 +66,7 @@ def sum(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
         "Sum",
         y,
         (input,),
-        lambda g: (np.broadcast_to(_expanded(g, axes, keepdim, ndim), shape),),
+        lambda g: (np.broadcast_to(expanded(g, axes, keepdim, ndim), shape),),
     )
 
 
@@ -90,7 +89,7 @@ def mean(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any =
         "Mean",
         y,
         (input,),
-        lambda g: (np.broadcast_to(_expanded(g, axes, keepdim, ndim) / count, shape),),
+        lambda g: (np.broadcast_to(expanded(g, axes, keepdim, ndim) / count, shape),),
     )
 
 
@@ -126,7 +125,7 @@ def var(
         "Var",
         y,
         (input,),
-        lambda g: (_expanded(g, axes, keepdim, ndim) * (2 / x.dtype.type(below)) * centred,),
+        lambda g: (expanded(g, axes, keepdim, ndim) * (2 / x.dtype.type(below)) * centred,),
     )
 
 
@@ -197,7 +196,7 @@ def prod(
         rest = np.prod(np.where(x == 0, 1, x), axes, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
             others = np.where(zeros == 0, rest / x, np.where((zeros == 1) & (x == 0), rest, 0))
-        return ((_expanded(g, axes, keepdim, ndim) * others).astype(g.dtype),)
+        return ((expanded(g, axes, keepdim, ndim) * others).astype(g.dtype),)
 
     return record("Prod", y, (input,), backward, saves=(input,))
 
@@ -242,9 +241,9 @@ def _spread(name: str, input: Operand, dim: Any, keepdim: bool, reduce: Any) -> 
     ndim = x.ndim
 
     def backward(g: Array) -> tuple[Array]:
-        hit = x == _expanded(y, axes, keepdim, ndim)
+        hit = x == expanded(y, axes, keepdim, ndim)
         share = hit / hit.sum(axes, keepdims=True)
-        return ((_expanded(g, axes, keepdim, ndim) * share).astype(g.dtype),)
+        return ((expanded(g, axes, keepdim, ndim) * share).astype(g.dtype),)
 
     return record(name, y, (input,), backward, saves=(input,))
 
@@ -330,65 +329,6 @@ def count_nonzero(input: Operand, dim: Any = None) -> Result:
 
 
 @in_float32
-def norm(input: Operand, p: float | str = 2, dim: Any = None, keepdim: bool = False) -> Result:
-    """The `p`-norm over `dim`.
-
-    Parameters
-    ----------
-    input : array of any shape
-    p : float, or "fro"
-        ``"fro"`` is 2; ``inf`` and ``-inf`` give the largest and the smallest absolute value, and 0
-        counts what is not zero.
-    dim : int, ints or None
-        None: over all elements.
-    keepdim : bool
-        Keep the axes, with extent 1.
-
-    Returns
-    -------
-    array or Tensor
-        The norms.
-
-    Raises
-    ------
-    ValueError
-        For a name other than "fro": norms of matrices are not computed.
-    """
-    from .elementwise import abs as absolute
-
-    if isinstance(p, str) and p != "fro":
-        raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
-    p = 2.0 if p == "fro" else float(p)
-    if np.isinf(p):
-        pick = amax if p > 0 else amin
-        return pick(absolute(input), dim, keepdim)
-    x = raw(input)
-    axes = axes_of(dim, x.ndim, "norm")
-    if p == 0:
-        counted = np.asarray((x != 0).sum(axes, keepdims=keepdim).astype(x.dtype))
-        if not isinstance(input, TensorBase):
-            return counted
-        return record("Norm", counted, (input,), lambda g: (np.zeros_like(x),))
-    size = np.abs(x)
-    y = np.asarray(
-        np.sqrt(np.square(x).sum(axes, keepdims=keepdim))
-        if p == 2
-        else (size**p).sum(axes, keepdims=keepdim) ** (1 / p)
-    )
-    if not isinstance(input, TensorBase):
-        return y
-    ndim = x.ndim
-
-    def backward(g: Array) -> tuple[Array]:
-        total = _expanded(y, axes, keepdim, ndim)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slope = x / total if p == 2 else np.sign(x) * (np.abs(x) / total) ** (p - 1)
-        return (_expanded(g, axes, keepdim, ndim) * np.where(total == 0, 0, slope),)
-
-    return record("Norm", y, (input,), backward, saves=(input,))
-
-
-@in_float32
 def logsumexp(input: Operand, dim: Any, keepdim: bool = False) -> Result:
     """``log(sum(exp(input)))`` over `dim`, without overflow."""
     x = floating(raw(input))
@@ -405,7 +345,7 @@ def logsumexp(input: Operand, dim: Any, keepdim: bool = False) -> Result:
         "LogSumExp",
         y,
         (input,),
-        lambda g: (_expanded(g, axes, keepdim, ndim) * np.exp(x - full),),
+        lambda g: (expanded(g, axes, keepdim, ndim) * np.exp(x - full),),
         saves=(input,),
     )
 
