@@ -92,10 +92,12 @@ class Side:
     def arrays(self) -> list[Array]:
         """The parts, those that are such themselves taken apart."""
         found: list[Array] = []
-        for tensor in self.tensors:
+        rest = [*self.tensors[::-1]]
+        while rest:
+            tensor = rest.pop()
             job = tensor._job if type(tensor) is Deferred else None
             if type(job) is Side:
-                found += job.arrays()
+                rest += job.tensors[::-1]
             else:
                 found.append(tensor._array)
         return found
