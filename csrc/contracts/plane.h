@@ -8,7 +8,7 @@
 namespace fastconv {
 
 // Where the taps of a plane lie: output (i, j) reads input (i * step + r - top, j * step + s -
-// left) for r < rows, s < cols.
+// left) for r < rows, s < cols. What is said of rows and cols holds for all but PlaneLanes.
 struct PlaneTaps {
   int rows, cols;  // rows: 3, 5 or with step 1 also 7; cols: at most most_cols
   ptrdiff_t top, left;
@@ -67,6 +67,29 @@ struct PlaneDots {
   ptrdiff_t next_src, next_grad, next_w;
 };
 
+// Depthwise convolution of several planes, channels in the lanes: for every channel c
+//
+//   out[c, i, j] = clamp(bias[c] + residual[c, i, j] + sum over taps (r, s) inside the plane of
+//       w[c, r, s] * src[c, i * step + r - top, j * step + s - left])
+//
+// with the taps in reverse where `reversed`. Weights must be finite. Touches nothing outside the
+// arrays. Kernels of any size; step is 1 or 2.
+template <class T>
+struct PlaneLanes {
+  PlaneTaps taps;
+  bool reversed;
+  ptrdiff_t channels;
+  const T* src;
+  ptrdiff_t in_rows, in_cols;
+  const T* w;
+  T* out;
+  ptrdiff_t out_rows, out_cols;
+  const T* bias;      // or null
+  const T* residual;  // like out, or null
+  T lo, hi;
+  T* scratch;  // a vector for every tap and for every element of a plane of src and of out
+};
+
 template <class T>
 struct PlaneKernels {
   int most_cols;         // 0: there are no kernels for this type
@@ -76,6 +99,7 @@ struct PlaneKernels {
   // direction. Square kernels of odd extent R with top = left = R / 2; no bias, residual or clamp.
   // row_lo is even.
   void (*spread)(const PlaneSum<T>& g);
+  void (*lanes)(const PlaneLanes<T>& g);
   bool (*whole_planes)(const PlaneSum<T>& g);
   ptrdiff_t (*reach)(const PlaneSum<T>& g);
   void (*dot)(const PlaneDots<T>& g);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../kernels.h"
+#include "lanes.h"
 #include "pack.h"
 #include "vec.h"
 
@@ -219,6 +220,19 @@ FC_INLINE void fill_even(const T* src, ptrdiff_t cols, ptrdiff_t first, ptrdiff_
   }
 }
 
+// Every Step-th of cols elements.
+template <class T, int Step>
+FC_INLINE void fill_every(const T* src, ptrdiff_t cols, T* dst) {
+  constexpr int L = kLanes<T>;
+  for (ptrdiff_t j = 0; j < cols; j += Step * L, dst += L) {
+    Vec<T> part[Step];
+    FC_UNROLL for (int i = 0; i < Step; ++i) {
+      part[i] = load_part(src + j + i * L, at_most_vector<T>(cols - j - i * L));
+    }
+    store(dst, every<Step>(part));
+  }
+}
+
 template <class T>
 void fill_rows(const RowMove<T>& m) {
   constexpr int L = kLanes<T>;
@@ -247,7 +261,13 @@ void fill_rows(const RowMove<T>& m) {
       for (ptrdiff_t i = 0; i < rows; ++i, src += src_row, dst += dst_row) {
         for (ptrdiff_t f = 0; f < step && f < cols; ++f) {
           T* to = dst + (first + f) % step * pitch + (first + f) / step;
-          for (ptrdiff_t j = f; j < cols; j += step) *to++ = src[j];
+          if (step == 3) {
+            fill_every<T, 3>(src + f, cols - f, to);
+          } else if (step == 4) {
+            fill_every<T, 4>(src + f, cols - f, to);
+          } else {
+            for (ptrdiff_t j = f; j < cols; j += step) *to++ = src[j];
+          }
         }
       }
     }

@@ -184,5 +184,72 @@ FC_INLINE V woven(const V* v) {
   }
 }
 
+// ---- squares of vectors ----
+
+// Element i of the low (F = 0) or high (F = 1) halves of a's and b's 16 bytes, Unit elements at a
+// time; L of a's elements come before b's.
+template <int F, int Unit, int Group, int L>
+constexpr int paired_lane(int i) {
+  const int group = i / Group, unit = i % Group / Unit;
+  return group * Group + F * Group / 2 + unit / 2 * Unit + i % Unit + (unit % 2 ? L : 0);
+}
+template <int F, int Unit, class V, int... I>
+FC_INLINE V paired(V a, V b, Ints<I...>) {
+  constexpr int L = sizeof...(I), group = 16 / static_cast<int>(sizeof(a[0]));
+  return __builtin_shufflevector(a, b, paired_lane<F, Unit, group, L>(I)...);
+}
+
+// The even (F = 0) or odd 16 bytes of a, then those of b.
+template <int F, int Group, int L>
+constexpr int chosen_lane(int i) {
+  const int at = i / Group * 2 + F;  // of the 16 bytes of a and b
+  return at * Group + i % Group;
+}
+template <int F, class V, int... I>
+FC_INLINE V chosen(V a, V b, Ints<I...>) {
+  constexpr int L = sizeof...(I), group = 16 / static_cast<int>(sizeof(a[0]));
+  return __builtin_shufflevector(a, b, chosen_lane<F, group, L>(I)...);
+}
+
+// A square of kLanes vectors transposed: within each 16 bytes first, then those as a whole, which
+// every step does in one instruction.
+template <class T>
+FC_INLINE void transpose_square(Vec<T>* v) {
+  constexpr int L = kLanes<T>, G = 16 / static_cast<int>(sizeof(T));
+  constexpr auto all = typename Count<L>::Type{};
+  FC_UNROLL for (int i = 0; i < L; i += 2) {
+    const Vec<T> a = v[i], b = v[i + 1];
+    v[i] = paired<0, 1>(a, b, all);
+    v[i + 1] = paired<1, 1>(a, b, all);
+  }
+  if constexpr (G == 4) {
+    FC_UNROLL for (int i = 0; i < L; i += 4) {
+      const Vec<T> a = v[i], b = v[i + 1], c = v[i + 2], d = v[i + 3];
+      v[i] = paired<0, 2>(a, c, all);
+      v[i + 1] = paired<1, 2>(a, c, all);
+      v[i + 2] = paired<0, 2>(b, d, all);
+      v[i + 3] = paired<1, 2>(b, d, all);
+    }
+  }
+  // Vector g * G + k now holds, in its 16 bytes number l, element l * G + k of rows g * G ...
+  if constexpr (L == 2 * G) {
+    FC_UNROLL for (int k = 0; k < G; ++k) {
+      const Vec<T> a = v[k], b = v[G + k];
+      v[k] = chosen<0>(a, b, all);
+      v[G + k] = chosen<1>(a, b, all);
+    }
+  } else if constexpr (L == 4 * G) {
+    FC_UNROLL for (int k = 0; k < G; ++k) {
+      const Vec<T> a = v[k], b = v[G + k], c = v[2 * G + k], d = v[3 * G + k];
+      const Vec<T> even = chosen<0>(a, b, all), odd = chosen<1>(a, b, all);
+      const Vec<T> even2 = chosen<0>(c, d, all), odd2 = chosen<1>(c, d, all);
+      v[k] = chosen<0>(even, even2, all);
+      v[G + k] = chosen<0>(odd, odd2, all);
+      v[2 * G + k] = chosen<1>(even, even2, all);
+      v[3 * G + k] = chosen<1>(odd, odd2, all);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fastconv

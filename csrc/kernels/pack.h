@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../kernels.h"
+#include "lanes.h"
 #include "vec.h"
 
 namespace fastconv {
@@ -24,19 +25,6 @@ FC_INLINE void zip(Vec<T> a, Vec<T> b, Vec<T>* lo, Vec<T>* hi) {
   } else {
     *lo = __builtin_shufflevector(a, b, 0, 2);
     *hi = __builtin_shufflevector(a, b, 1, 3);
-  }
-}
-
-// W x W blocks by log2(W) rounds of pairwise interleaving, which every compiler turns into
-// shuffles.
-template <class T>
-FC_INLINE void transpose_square(Vec<T>* v) {
-  constexpr int L = kLanes<T>;
-  Vec<T> t[L];
-  // Perfect shuffle: after log2(L) rounds of zip(v[i], v[i + L/2]) the block is transposed.
-  FC_UNROLL for (int round = 1; round < L; round *= 2) {
-    FC_UNROLL for (int i = 0; i < L / 2; ++i) zip<T>(v[i], v[i + L / 2], &t[2 * i], &t[2 * i + 1]);
-    FC_UNROLL for (int i = 0; i < L; ++i) v[i] = t[i];
   }
 }
 

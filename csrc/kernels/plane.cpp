@@ -2,6 +2,7 @@
 #include "plane.h"
 
 #include "plane_dot.h"
+#include "plane_lanes.h"
 #include "plane_spread.h"
 
 namespace fastconv {
@@ -14,9 +15,16 @@ constexpr PlaneKernels<T> plane_table() {
   if constexpr (sizeof(T) == 8 || (kVectorBytes == 16 && kRegisters == 16)) {
     return {};
   } else {
-    return {kPlaneCols,      kPlaneVectors * kLanes<T>, plane_sum<T>,
-            plane_spread<T>, whole_planes<T>,           plane_reach<T, PlaneSum>,
-            plane_dot<T>,    plane_reach<T, PlaneDots>, all_finite<T>};
+    return {kPlaneCols,
+            kPlaneVectors * kLanes<T>,
+            plane_sum<T>,
+            plane_spread<T>,
+            plane_lanes<T>,
+            whole_planes<T>,
+            plane_reach<T, PlaneSum>,
+            plane_dot<T>,
+            plane_reach<T, PlaneDots>,
+            all_finite<T>};
   }
 }
 

@@ -14,9 +14,11 @@ namespace {
 template <class T>
 void run(const ConvCall<T>& call, bool input_gradient, const RowData<T>& data) {
   const ConvProblem& p = *call.p;
-  const bool planes = reads_planes(p, input_gradient, sizeof(T));
+  const bool lanes = reads_plane_lanes(p, input_gradient, sizeof(T));
+  const bool planes = lanes || reads_planes(p, input_gradient, sizeof(T));
   if (planes && finite_weights(p, call.weight)) {
-    return run_planes(p, input_gradient, data, call.scratch, call.threads);
+    const auto way = lanes ? run_lane_planes<T> : run_planes<T>;
+    return way(p, input_gradient, data, call.scratch, call.threads);
   }
   const RowPlan plan = plan_rows(p, input_gradient, sizeof(T), call.threads);
   if (!planes) return run_rows(plan, data, call.scratch, call.threads);
@@ -67,6 +69,9 @@ size_t nothing(const ConvProblem&, size_t) {
 }
 template <bool input_gradient>
 size_t workspace(const ConvProblem& p, size_t item, int threads, bool) {
+  if (reads_plane_lanes(p, input_gradient, item)) {
+    return lane_plane_bytes(p, input_gradient, threads);
+  }
   if (reads_planes(p, input_gradient, item)) return plane_bytes(p, input_gradient, item, threads);
   return row_bytes(plan_rows(p, input_gradient, item, threads), item, threads);
 }
@@ -95,6 +100,7 @@ double fill_cost(int64_t planes, const Dims& d, double lanes) {
 
 // Against the rows of tiles, whose costs are bounds that they miss by more, measured.
 constexpr double kBesideTiles = 0.75;
+constexpr double kLaneCycle = 0.8;  // of lane_plane_cycles
 
 // Planes read where they lie: narrow rows share a vector, there is no strip to fill.
 double plane_cost(const ConvProblem& p, const Dims& out, double pairs, double product, double rest,
@@ -117,6 +123,7 @@ double sum_cost(const ConvProblem& p, bool input_gradient, double lanes) {
 
 double forward_cost(const ConvProblem& p, size_t item, bool) {
   const double lanes = lanes_of(item), products = static_cast<double>(p.reduction());
+  if (reads_plane_lanes(p, false, item)) return kLaneCycle * lane_plane_cycles(p, false);
   if (reads_planes(p, false, item)) return sum_cost(p, false, lanes);
   const double split = p.stride[2] > 1 ? 1.5 : 1;  // columns of phases, beside each other
   return kBesideTiles * (static_cast<double>(p.n * p.k) * vectors_of(p.out, lanes) *
@@ -126,6 +133,7 @@ double forward_cost(const ConvProblem& p, size_t item, bool) {
 
 double input_cost(const ConvProblem& p, size_t item, bool) {
   const double lanes = lanes_of(item);
+  if (reads_plane_lanes(p, true, item)) return kLaneCycle * lane_plane_cycles(p, true);
   if (reads_planes(p, true, item)) return sum_cost(p, true, lanes);
   const double share = static_cast<double>(p.stride[0] * p.stride[1] * p.stride[2]);
   const double products = static_cast<double>(p.kg() * p.taps()) / share;

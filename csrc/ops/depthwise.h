@@ -101,6 +101,14 @@ template <class T>
 void run_planes(const ConvProblem& p, bool input_gradient, const RowData<T>& data, char* scratch,
                 int threads);
 
+// Depthwise planes that are read with channels in the lanes, where that is quicker.
+bool reads_plane_lanes(const ConvProblem& p, bool input_gradient, size_t item);
+double lane_plane_cycles(const ConvProblem& p, bool input_gradient);
+size_t lane_plane_bytes(const ConvProblem& p, bool input_gradient, int threads);
+template <class T>
+void run_lane_planes(const ConvProblem& p, bool input_gradient, const RowData<T>& data,
+                     char* scratch, int threads);
+
 bool reads_planes_for_weight(const ConvProblem& p, size_t item);
 size_t plane_weight_bytes(const ConvProblem& p, size_t item, int threads);
 // Whether the result is finite; if not, it may lack what padding makes of infinite gradients.

@@ -107,7 +107,8 @@ void cut_blocks(RowPlan* plan, size_t item, int threads) {
     }
   };
   t.block[0] = 1;
-  fit(1, std::max<int64_t>(8, 4 * t.reach[1] / t.step[1]));
+  // Slabs that overlap are filled again for every block along the depth: planes stay whole there.
+  fit(1, t.reach[0] > 0 ? t.grid[1] : std::max<int64_t>(8, 4 * t.reach[1] / t.step[1]));
   if (t.block[1] == t.grid[1]) fit(0, 4 * t.reach[0] / t.step[0]);
   const int64_t all_units = t.images * t.groups;
   if (threads > 1) {
