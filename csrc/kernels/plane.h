@@ -88,9 +88,20 @@ FC_INLINE ptrdiff_t floor_div(ptrdiff_t a, ptrdiff_t b) {
   return a >= 0 ? a / b : -((b - 1 - a) / b);
 }
 
+// Sums of more taps over narrow rows are left to PlaneLanes.
+template <class T>
+FC_INLINE bool packs_rows(const PlaneSum<T>& g) {
+  return g.taps.rows == 3;
+}
+template <class T>
+FC_INLINE bool packs_rows(const PlaneDots<T>&) {
+  return true;
+}
+
 // Rows that are packed into one vector.
 template <class T, template <class> class Work>
 int rows_packed(const Work<T>& g) {
+  if (!packs_rows(g)) return 1;
   if (g.taps.step > 1 || g.out_cols != g.in_cols) return 1;
   if (g.out_rows + 3 + g.taps.rows > kPackedLines) return 1;
   return g.in_cols * 2 <= kLanes<T> ? 2 : 1;
@@ -406,9 +417,8 @@ FC_INLINE void plane_steps(const PlaneSum<T>& g) {
   if constexpr (K < 7) {
     if (g.taps.step == 2) return plane_batches<T, K, 1, 2>(g);
   }
-  const int packed = rows_packed(g);
-  if constexpr (kLanes<T> >= 4) {  // two rows of one column would be a vector of two otherwise
-    if (packed == 2) return plane_batches<T, K, 2, 1>(g);
+  if constexpr (kLanes<T> >= 4 && K == 3) {  // two columns would be a vector of two otherwise
+    if (rows_packed(g) == 2) return plane_batches<T, K, 2, 1>(g);
   }
   plane_batches<T, K, 1, 1>(g);
 }

@@ -72,7 +72,8 @@ bool reads_plane_lanes(const ConvProblem& p, bool input_gradient, size_t item) {
   // What the other ways take: a vector multiplied, and a plane.
   const double lanes = kernels().vector_bytes / 4.0, cols = static_cast<double>(g.out_cols);
   const bool planes = reads_planes(p, input_gradient, item);
-  const bool packed = planes && g.taps.step == 1 && g.in_cols == g.out_cols && 2 * cols <= lanes;
+  const bool packed = planes && g.taps.rows == 3 && g.taps.step == 1 && g.in_cols == g.out_cols &&
+                      2 * cols <= lanes;
   const double rows = std::ceil(static_cast<double>(g.out_rows) / (packed ? 2 : 1));
   const double other = rows * std::ceil(cols / lanes) * static_cast<double>(p.taps()) *
                            (planes ? (g.taps.step == 1 ? 0.75 : 1.4) : 0.8) +
