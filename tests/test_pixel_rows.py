@@ -76,6 +76,26 @@ def test_the_same_bits_with_any_number_of_threads() -> None:
             np.testing.assert_array_equal(got, expected)
 
 
+def test_plans_and_layers_take_them_too() -> None:
+    x, w, b = integers((2, 24, 9, 8)), integers((40, 24, 1, 1), seed=1), integers((40,), seed=2)
+    r = integers((2, 40, 9, 8), seed=3)
+    truth = np.maximum(conv(x, w, b) + r, 0)
+    plan = fastconv.Conv2dPlan(w, b, activation="relu")
+    for residual in (r, last(r)):
+        y = plan(last(x), residual=residual)
+        assert_exact(y, truth)
+        assert lies_last(y)
+    out = last(np.empty_like(r))
+    assert plan(last(x), residual=r, out=out) is out
+    assert_exact(out, truth)
+    layer = fastconv.nn.Conv2d(24, 40, 1).eval()
+    layer.load_state_dict({"weight": w, "bias": b})
+    with fastconv.no_grad():
+        y = layer(fastconv.tensor(x).contiguous(memory_format=fastconv.channels_last))
+    assert_exact(y.numpy(), conv(x, w, b))
+    assert lies_last(y.numpy())
+
+
 def test_not_finite_values_reach_their_pixel_alone() -> None:
     x, w = last(np.ones((1, 8, 6, 6), np.float32)), np.ones((5, 8, 1, 1), np.float32)
     x[0, 3, 2, 4], x[0, 1, 5, 5] = np.nan, np.inf

@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "../ops/parallel.h"
-#include "../ops/pixel_rows.h"
 #include "arrays.h"
+#include "conv_rows.h"
 #include "module.h"
 
 namespace fastconv {
@@ -46,21 +46,6 @@ ConvCall<T> make_call(const ConvProblem& p) {
 bool takes_rows(const ConvProblem& p, const char* algorithm, PyArrayObject* a, PyArrayObject* b) {
   return channels_last(a, p.rank) && channels_last(b, p.rank) && runs_as_rows(p) &&
          !std::strcmp(algorithm, "auto");
-}
-
-Ref forward_rows(const ConvProblem& p, PyArrayObject* input, PyArrayObject* weight,
-                 PyArrayObject* bias, PyArrayObject* residual, Activation activation) {
-  const int type = PyArray_TYPE(input), rank = p.rank;
-  Ref y = new_channels_last(p.output_shape(), rank, type);
-  const Ref x = dense_channels_last(input, rank), w = dense(weight);
-  const Ref b = bias ? dense(bias) : Ref();
-  const Ref r = residual ? dense_channels_last(residual, rank) : Ref();
-  typed(type, [&](auto zero) {
-    using T = decltype(zero);
-    rows_forward<T>(p, data<T>(x), data<T>(w), data<T>(b), data<T>(r), activation, data<T>(y),
-                    useful_threads(p, num_threads()));
-  });
-  return y;
 }
 
 // conv(rank, input, weight, bias, stride, padding, dilation, groups, activation, residual,
@@ -335,6 +320,21 @@ PyMethodDef kMethods[] = {
 };
 
 }  // namespace
+
+Ref forward_rows(const ConvProblem& p, PyArrayObject* input, PyArrayObject* weight,
+                 PyArrayObject* bias, PyArrayObject* residual, Activation activation) {
+  const int type = PyArray_TYPE(input), rank = p.rank;
+  Ref y = new_channels_last(p.output_shape(), rank, type);
+  const Ref x = dense_channels_last(input, rank), w = dense(weight);
+  const Ref b = bias ? dense(bias) : Ref();
+  const Ref r = residual ? dense_channels_last(residual, rank) : Ref();
+  typed(type, [&](auto zero) {
+    using T = decltype(zero);
+    rows_forward<T>(p, data<T>(x), data<T>(w), data<T>(b), data<T>(r), activation, data<T>(y),
+                    useful_threads(p, num_threads()));
+  });
+  return y;
+}
 
 void register_conv(PyObject* module) {
   add_methods(module, kMethods);

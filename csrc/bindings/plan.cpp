@@ -9,6 +9,7 @@
 #include "../ops/conv.h"
 #include "../ops/parallel.h"
 #include "arrays.h"
+#include "conv_rows.h"
 #include "module.h"
 #include "plan.h"
 
@@ -146,6 +147,12 @@ PyObject* plan_call(PyObject* o, PyObject* args, PyObject* kwargs) {
                                     shape_text(shape) + ", but got shape " +
                                     shape_text(shape_of(residual)));
       }
+    }
+    if (out == Py_None && self->plan->automatic() && channels_last(input, p.rank) &&
+        runs_as_rows(p)) {
+      PyArrayObject* bias = *self->bias ? self->bias->array() : nullptr;
+      return forward_rows(p, input, self->weight->array(), bias, residual, self->plan->activation())
+          .release();
     }
     const bool last = self->channels_last || channels_last(input, p.rank);
     Result result(fn, out, shape, self->type, last, p.rank, {input, residual});
