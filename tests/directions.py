@@ -55,6 +55,8 @@ n3c5h2w3 k37r2s3
 n23c70h1w1 k9r1s1
 n9c20h4w3 k18r3s3 p1 s2
 n2c70h7w7 k540r1s1
+n1c530h7w7 k30r1s1
+n1c40h3w11 k12r1s1
 n7c33h5w4 k40r1s1 s2
 n0c3h5w5 k2r3s3
 n3c2w13 k4s4 p3 s3
