@@ -156,11 +156,22 @@ template <class T, int R, int NV>
 FC_INLINE void finish(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j, ptrdiff_t end,
                       const Vec<T> (&acc)[R][NV]) {
   constexpr ptrdiff_t L = kLanes<T>, pitch = NV * L;
-  // Added up in place where that is worth its code: the chunks of a long sum, of whole tiles.
-  constexpr bool adds = NV >= kTileVectors && 2 * R > kTileRows;
-  const bool plain = !(g.bias_lane || g.residual || g.clamped) && (adds || !g.accumulate);
+  // Added up in place where that is worth its code: the chunks of a long sum, of whole tiles. So
+  // are rectifiers.
+  constexpr bool adds = NV >= kTileVectors && 2 * R > kTileRows, clamps = adds && sizeof(T) == 4;
+  const bool plain = !(g.bias_lane || g.residual) && (adds || !g.accumulate) &&
+                     (!g.clamped || (clamps && !g.accumulate));
   if (end - j >= pitch && plain) {
     T* const c = g.c + row * g.c_row + j;
+    if (clamps && g.clamped) {
+      const Vec<T> lo = splat(g.lo), hi = splat(g.hi);
+      FC_UNROLL for (int i = 0; i < R; ++i) {
+        FC_UNROLL for (int v = 0; v < NV; ++v) {
+          store(c + i * g.c_row + v * L, clamp(acc[i][v], lo, hi));
+        }
+      }
+      return;
+    }
     if (adds && g.accumulate) {
       FC_UNROLL for (int i = 0; i < R; ++i) {
         FC_UNROLL for (int v = 0; v < NV; ++v) {
