@@ -347,3 +347,14 @@ def test_import_stays_light() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_clones_in_another_memory_format():
+    x = fastconv.tensor(np.arange(120.0).reshape(2, 3, 4, 5))
+    last = x.clone(memory_format=fastconv.channels_last)
+    assert last.is_contiguous(memory_format=fastconv.channels_last)
+    assert not last.is_contiguous()
+    assert last.clone().is_contiguous(memory_format=fastconv.channels_last)
+    assert last.clone(memory_format=fastconv.contiguous_format).is_contiguous()
+    np.testing.assert_array_equal(last.numpy(), x.numpy())
+    assert not np.shares_memory(last.clone().numpy(), last.numpy())

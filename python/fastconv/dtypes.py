@@ -137,6 +137,11 @@ class memory_format(enum.Enum):
     preserve_format = "preserve_format"
 
 
+def has_channels_last(layout: Any) -> builtins.bool:
+    """Whether a memory format puts the channels beside each other."""
+    return layout in (memory_format.channels_last, memory_format.channels_last_3d)
+
+
 contiguous_format = memory_format.contiguous_format
 channels_last = memory_format.channels_last
 channels_last_3d = memory_format.channels_last_3d

@@ -200,7 +200,7 @@ class Tensor(TensorBase):
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether the elements lie in C order (or with channels last) without gaps."""
-        return F.contiguous(self._array, _channels_last(memory_format)) is self._array
+        return F.contiguous(self._array, memory_format) is self._array
 
     def is_floating_point(self) -> bool:
         """Whether the elements are floating-point numbers."""
@@ -435,7 +435,7 @@ class Tensor(TensorBase):
 
     def contiguous(self, memory_format: Any = None) -> Any:
         """In C order (or with channels last); already so, the tensor itself."""
-        return F.contiguous(self, _channels_last(memory_format))
+        return F.contiguous(self, memory_format)
 
     def cpu(self) -> Tensor:
         """The tensor itself."""
@@ -755,10 +755,6 @@ def _uniform(rng: np.random.Generator, shape: Any, *bounds: Any, **named: Any) -
 
 def _comparable(value: object) -> bool:
     return isinstance(value, (TensorBase, np.ndarray, np.generic, int, float, list, tuple))
-
-
-def _channels_last(layout: Any) -> bool:
-    return layout in (memory_format.channels_last, memory_format.channels_last_3d)
 
 
 def _rebuilt(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import fastconv
 import fastconv.nn.functional as F
 
 from .rows import Fixed, Row, a, bad, call, ours, positive, special, still, unit, wide
@@ -150,7 +151,9 @@ ROWS = [
     ),
     # ---- element types and memory
     Row("cast", lambda x, dtype: x.astype(dtype), [ours(X, np.float64)], peer=False, half=False),
-    Row("clone", lambda x: x, [call(X)]),
-    Row("contiguous", lambda x, last=False: x,
-        [ours(a(2, 3, 4, 5)), ours(a(2, 3, 4, 5), True)], peer=False),
+    Row("clone", lambda x, memory_format=None: x,
+        [call(X), ours(a(2, 3, 4, 5), memory_format=fastconv.channels_last),
+         ours(a(3, 4), memory_format=fastconv.contiguous_format)]),
+    Row("contiguous", lambda x, memory_format=None: x,
+        [ours(a(2, 3, 4, 5)), ours(a(2, 3, 4, 5), fastconv.channels_last)], peer=False),
 ]  # fmt: skip

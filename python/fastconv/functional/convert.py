@@ -8,17 +8,22 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record, wrap
+from ..dtypes import contiguous_format, has_channels_last
 from ._tools import is_float
 
 __all__ = ["cast", "channels_last_layout", "clone", "contiguous"]
 
 
-def clone(input: Operand) -> Result:
-    """A copy in memory of its own."""
-    x = raw(input).copy(order="K")
+def clone(input: Operand, *, memory_format: Any = None) -> Result:
+    """A copy in memory of its own, laid out as `input` is unless a `memory_format` is given."""
+    x = raw(input)
+    if has_channels_last(memory_format):
+        y = np.moveaxis(np.moveaxis(x, 1, -1).copy(order="C"), -1, 1)
+    else:
+        y = x.copy(order="C" if memory_format is contiguous_format else "K")
     if not isinstance(input, TensorBase):
-        return x
-    return record("Clone", x, (input,), lambda g: (g,))
+        return y
+    return record("Clone", y, (input,), lambda g: (g,))
 
 
 def cast(input: Operand, dtype: Any) -> Result:
@@ -57,11 +62,11 @@ def laid_out_as(y: Array, x: Array) -> Array:
     return y
 
 
-def contiguous(input: Operand, channels_last: bool = False) -> Result:
+def contiguous(input: Operand, memory_format: Any = None) -> Result:
     """The values in C order, or with channels last; already so, the input itself."""
-    x = raw(input)
-    y = channels_last_layout(x) if channels_last else x
-    if not channels_last and not x.flags.c_contiguous:
+    x, last = raw(input), has_channels_last(memory_format)
+    y = channels_last_layout(x) if last else x
+    if not last and not x.flags.c_contiguous:
         y = x.copy(order="C")
     if y is x:
         return input
