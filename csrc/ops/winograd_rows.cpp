@@ -81,6 +81,8 @@ size_t workspace(const ConvProblem& p, size_t item, int threads, bool prepared) 
          std::max(own, plain(D).workspace(one, item, threads, false));
 }
 
+constexpr double kNearFilters = 28 << 20;  // bytes, measured on a share of a large third level
+
 template <int M, Direction D>
 double cost(const ConvProblem& p, size_t item, bool prepared) {
   // In double precision the transforms of F(4) cost more accuracy than they save time.
@@ -102,9 +104,15 @@ double cost(const ConvProblem& p, size_t item, bool prepared) {
   const double filters = prepared ? 0 : channels * out_vectors * points * (M == 4 ? 8 : 6);
   // Few tiles: fetching the filters, not the arithmetic, takes the time. Few channels: storing
   // does.
-  const double sums = channels * std::max(tiles * 0.54, prepared ? 8.0 : 2.0) + tiles * 2.5;
+  // Prepared filters that no cache holds come from memory at half the speed.
+  const double bytes = channels * out_vectors * points * kernels().vector_bytes;
+  const double fetch = !prepared                                              ? 2
+                       : bytes * static_cast<double>(p.groups) < kNearFilters ? 8
+                                                                              : 17;
+  const double sums = channels * std::max(tiles * 0.54, fetch) + tiles * (channels < 32 ? 5 : 2.5);
   const double product = points * out_vectors * sums;
-  return static_cast<double>(p.groups) * (input + output + filters + product) + 2000;
+  const double group = p.groups > 1 && M == 4 ? 4000 : 0;
+  return static_cast<double>(p.groups) * (input + output + filters + product + group) + 2000;
 }
 
 template <int M, Direction D>
