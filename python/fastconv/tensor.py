@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,45 +16,16 @@ from .autograd import (
     Hook,
     Node,
     TensorBase,
-    assign,
     raw,
     refuse_graph,
     run_backward,
     seed_gradient,
-    wrap,
 )
 from .dtypes import Size, as_dtype, device, get_default_dtype, memory_format, no_such_device
 from .functional._tools import flat_ints, is_float
-from .random import generator
+from .tensor_operators import TensorOperators
 
 __all__ = ["Tensor"]
-
-
-def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The in-place form of an operator: the tensor takes over the result."""
-
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return assign(self, function(self, *args, **kwargs))
-
-    method.__doc__ = f"In-place form of :func:`{function.__name__}`."
-    return method
-
-
-def _swapped(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The reflected form of an operator."""
-    return lambda self, other: function(other, self)
-
-
-def _drawn(draw: Callable[..., Any], doc: str) -> Callable[..., Any]:
-    """A method that fills the tensor with random values."""
-
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        kwargs.pop("generator", None)
-        values = np.asarray(draw(generator(), self.shape, *args, **kwargs))
-        return assign(self, wrap(values.astype(self.dtype)))
-
-    method.__doc__ = doc
-    return method
 
 
 def _converted(data: Any) -> Array:
@@ -71,7 +42,7 @@ def _converted(data: Any) -> Array:
     return array.astype(get_default_dtype()) if array.dtype == np.float64 else array
 
 
-class Tensor(TensorBase):
+class Tensor(TensorOperators):
     """A NumPy array that remembers how it was computed.
 
     Parameters
@@ -464,250 +435,6 @@ class Tensor(TensorBase):
 
     new_empty = new_zeros
 
-    # ---- shapes ------------------------------------------------------------------------------
-
-    def view_as(self, other: TensorBase) -> Any:
-        """A view in the shape of `other`."""
-        return F.view(self, other._array.shape)
-
-    def reshape_as(self, other: TensorBase) -> Any:
-        """The values in the shape of `other`."""
-        return F.reshape(self, other._array.shape)
-
-    def expand_as(self, other: TensorBase) -> Any:
-        """Repeated, without a copy, to the shape of `other`."""
-        return F.expand(self, other._array.shape)
-
-    def sum_to_size(self, *size: Any) -> Any:
-        """Summed along the axes that broadcasting had repeated."""
-        shape = flat_ints(size)
-        extra = self.ndim - len(shape)
-        axes = tuple(i for i in range(self.ndim) if i < extra or shape[i - extra] == 1)
-        return F.reshape(F.sum(self, axes) if axes else self, shape)
-
-    view = F.view
-    reshape = F.reshape
-    flatten = F.flatten
-    unflatten = F.unflatten
-    squeeze = F.squeeze
-    unsqueeze = F.unsqueeze
-    permute = F.permute
-    transpose = F.transpose
-    swapaxes = F.transpose
-    swapdims = F.transpose
-    t = F.t
-    movedim = F.movedim
-    moveaxis = F.movedim
-    broadcast_to = F.broadcast_to
-    expand = F.expand
-    repeat = F.repeat
-    repeat_interleave = F.repeat_interleave
-    tile = F.tile
-    flip = F.flip
-    roll = F.roll
-    split = F.split
-    chunk = F.chunk
-    unbind = F.unbind
-    select = F.select
-    narrow = F.narrow
-    clone = F.clone
-    gather = F.gather
-    index_select = F.index_select
-    masked_select = F.masked_select
-    masked_fill = F.masked_fill
-    tril = F.tril
-    triu = F.triu
-    __getitem__ = F.getitem
-    __setitem__ = F.setitem
-
-    # ---- arithmetic --------------------------------------------------------------------------
-
-    add = __add__ = F.add
-    sub = __sub__ = F.sub
-    mul = multiply = __mul__ = F.mul
-    div = true_divide = __truediv__ = F.div
-    pow = __pow__ = F.pow
-    matmul = __matmul__ = F.matmul
-    neg = __neg__ = F.neg
-    abs = __abs__ = F.abs
-    remainder = __mod__ = F.remainder
-    __radd__ = F.add
-    __rmul__ = F.mul
-    __rsub__ = rsub = F.rsub
-    __rtruediv__ = _swapped(F.div)
-    __rpow__ = _swapped(F.pow)
-    __rmatmul__ = _swapped(F.matmul)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return F.div(self, other, rounding_mode="floor")
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    mm = F.mm
-    bmm = F.bmm
-    dot = F.dot
-    outer = F.outer
-    maximum = F.maximum
-    minimum = F.minimum
-    lerp = F.lerp
-    exp = F.exp
-    expm1 = F.expm1
-    log = F.log
-    log2 = F.log2
-    log10 = F.log10
-    log1p = F.log1p
-    sqrt = F.sqrt
-    rsqrt = F.rsqrt
-    square = F.square
-    reciprocal = F.reciprocal
-    sin = F.sin
-    cos = F.cos
-    tan = F.tan
-    erf = F.erf
-    sign = F.sign
-    floor = F.floor
-    ceil = F.ceil
-    round = F.round
-    trunc = F.trunc
-    clamp = clip = F.clamp
-    nan_to_num = F.nan_to_num
-    relu = F.relu
-    sigmoid = F.sigmoid
-    tanh = F.tanh
-    softmax = F.softmax
-    log_softmax = F.log_softmax
-
-    def where(self, condition: Any, other: Any) -> Any:
-        """This tensor where `condition` holds, else `other`."""
-        return F.where(condition, self, other)
-
-    # ---- comparisons -------------------------------------------------------------------------
-
-    eq = F.eq
-    ne = F.ne
-    lt = __lt__ = F.lt
-    le = __le__ = F.le
-    gt = __gt__ = F.gt
-    ge = __ge__ = F.ge
-    isnan = F.isnan
-    isinf = F.isinf
-    isfinite = F.isfinite
-    logical_not = __invert__ = F.logical_not
-    logical_and = __and__ = F.logical_and
-    logical_or = __or__ = F.logical_or
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> Any:
-        return F.eq(self, other) if _comparable(other) else NotImplemented
-
-    def __ne__(self, other: object) -> Any:
-        return F.ne(self, other) if _comparable(other) else NotImplemented
-
-    def __contains__(self, value: Any) -> bool:
-        return builtins.bool((self._array == raw(value)).any())
-
-    def equal(self, other: TensorBase) -> bool:
-        """Whether shape and all values are the same."""
-        return np.array_equal(self._array, other._array)
-
-    def allclose(
-        self, other: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False
-    ) -> bool:
-        """Whether all values agree to ``atol + rtol * |other|``."""
-        return np.allclose(self._array, raw(other), rtol, atol, equal_nan)
-
-    # ---- reductions --------------------------------------------------------------------------
-
-    sum = F.sum
-    mean = F.mean
-    var = F.var
-    std = F.std
-    prod = F.prod
-    max = F.max
-    min = F.min
-    amax = F.amax
-    amin = F.amin
-    argmax = F.argmax
-    argmin = F.argmin
-    all = F.all
-    any = F.any
-    count_nonzero = F.count_nonzero
-    norm = F.norm
-    logsumexp = F.logsumexp
-    cumsum = F.cumsum
-    sort = F.sort
-    argsort = F.argsort
-    topk = F.topk
-
-    def nonzero(self) -> Any:
-        """The indices of the elements that are not zero, one row each."""
-        return Tensor(np.argwhere(self._array))
-
-    # ---- in place ----------------------------------------------------------------------------
-
-    add_ = __iadd__ = _in_place(F.add)
-    sub_ = __isub__ = _in_place(F.sub)
-    mul_ = __imul__ = _in_place(F.mul)
-    div_ = __itruediv__ = _in_place(F.div)
-    pow_ = __ipow__ = _in_place(F.pow)
-    neg_ = _in_place(F.neg)
-    abs_ = _in_place(F.abs)
-    exp_ = _in_place(F.exp)
-    log_ = _in_place(F.log)
-    sqrt_ = _in_place(F.sqrt)
-    floor_ = _in_place(F.floor)
-    ceil_ = _in_place(F.ceil)
-    round_ = _in_place(F.round)
-    clamp_ = clip_ = _in_place(F.clamp)
-    relu_ = _in_place(F.relu)
-    sigmoid_ = _in_place(F.sigmoid)
-    tanh_ = _in_place(F.tanh)
-    masked_fill_ = _in_place(F.masked_fill)
-    lerp_ = _in_place(F.lerp)
-
-    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-        """Add ``value * tensor1 * tensor2``."""
-        return assign(self, F.add(self, F.mul(tensor1, tensor2), alpha=value))
-
-    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-        """Add ``value * tensor1 / tensor2``."""
-        return assign(self, F.add(self, F.div(tensor1, tensor2), alpha=value))
-
-    def copy_(self, source: Any, non_blocking: bool = False) -> Any:
-        """Take over the values of `source`."""
-        value = F.broadcast_to(
-            source if isinstance(source, TensorBase) else wrap(np.asarray(source)),
-            self._array.shape,
-        )
-        return assign(self, F.cast(value, self.dtype))
-
-    def fill_(self, value: Any) -> Any:
-        """Set all elements to `value`."""
-        return assign(self, wrap(np.full(self._array.shape, raw(value), self.dtype)))
-
-    def zero_(self) -> Any:
-        """Set all elements to 0."""
-        return self.fill_(0)
-
-    normal_ = _drawn(
-        lambda rng, shape, mean=0.0, std=1.0: rng.normal(mean, std, shape),
-        "Draw from a normal distribution with `mean` and `std`.",
-    )
-    uniform_ = _drawn(
-        lambda rng, shape, *bounds, **named: _uniform(rng, shape, *bounds, **named),
-        "Draw evenly between two bounds, 0 and 1 unless given.",
-    )
-    bernoulli_ = _drawn(
-        lambda rng, shape, p=0.5: rng.random(shape) < raw(p), "Draw 1 with probability `p`, else 0."
-    )
-    random_ = _drawn(
-        lambda rng, shape, low=0, high=None: rng.integers(
-            *((0, low or 2**24) if high is None else (low, high)), size=shape
-        ),
-        "Draw whole numbers from ``[low, high)``.",
-    )
-
     # ---- names that hide builtins in this class body -------------------------------------------
 
     def float(self) -> Any:
@@ -744,17 +471,6 @@ class _Handle:
     def remove(self) -> None:
         if self.entry in self.hooks:
             self.hooks.remove(self.entry)
-
-
-def _uniform(rng: np.random.Generator, shape: Any, *bounds: Any, **named: Any) -> Any:
-    """``uniform_(from, to)``; "from" cannot be the name of an argument in Python."""
-    low = bounds[0] if bounds else named.get("from", named.get("a", 0.0))
-    high = bounds[1] if len(bounds) > 1 else named.get("to", named.get("b", 1.0))
-    return rng.uniform(low, high, shape)
-
-
-def _comparable(value: object) -> bool:
-    return isinstance(value, (TensorBase, np.ndarray, np.generic, int, float, list, tuple))
 
 
 def _rebuilt(kind: type[Tensor], array: Array, requires_grad: bool) -> Tensor:
