@@ -26,10 +26,13 @@ void check_shape(const char* fn, const char* what, PyArrayObject* a, const Shape
 }
 
 // Pools are bound by memory: their work is what they read and write, a few operations an element.
+// Narrow rows cost as much as a vector.
 int threads_for(const PoolProblem& p) {
-  const double elements =
-      static_cast<double>(p.planes()) * static_cast<double>(p.in_plane() + p.out_plane());
-  return useful_threads(8 * elements, num_threads());
+  const auto padded = [](const int64_t* e) {
+    return static_cast<double>(e[0] * e[1]) * static_cast<double>((e[2] + 15) / 16 * 16);
+  };
+  const double elements = static_cast<double>(p.planes()) * (padded(p.in) + padded(p.out));
+  return useful_threads(10 * elements, num_threads());
 }
 
 // Whether a call runs on channels-last memory from end to end.

@@ -1,9 +1,10 @@
-// Resizing and padding by tables that say where each output comes from.
+// Resizing and padding by tables that say where each output comes from; windows as columns.
 #include "../ops/resample.h"
 
 #include <algorithm>
 #include <vector>
 
+#include "../ops/columns.h"
 #include "../ops/pad.h"
 #include "rows.h"
 
@@ -160,8 +161,91 @@ PyObject* py_pad(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   });
 }
 
+// The windows of planes (N, C, H, W): kernel, dilation, padding and stride are pairs.
+ColumnsProblem columns_problem(const char* fn, int64_t planes, int64_t h, int64_t w,
+                               PyObject* const* args) {
+  const Shape ker = parse_ints(fn, "kernel_size", args[0], 2),
+              dil = parse_ints(fn, "dilation", args[1], 2),
+              pad = parse_ints(fn, "padding", args[2], 2),
+              stride = parse_ints(fn, "stride", args[3], 2);
+  ColumnsProblem p;
+  p.planes = planes;
+  const int64_t in[2] = {h, w};
+  constexpr int64_t kMost = int64_t{1} << 30;
+  for (int axis = 0; axis < 2; ++axis) {
+    const bool sound = in[axis] >= 1 && ker[axis] >= 1 && dil[axis] >= 1 && pad[axis] >= 0 &&
+                       stride[axis] >= 1 && in[axis] < kMost && pad[axis] < kMost &&
+                       ker[axis] < kMost && dil[axis] < kMost && stride[axis] < kMost;
+    const int64_t room = sound ? in[axis] + 2 * pad[axis] - dil[axis] * (ker[axis] - 1) - 1 : -1;
+    if (room < 0) throw std::invalid_argument(std::string(fn) + ": windows do not fit the image");
+    p.in[axis] = in[axis];
+    p.ker[axis] = ker[axis];
+    p.dil[axis] = dil[axis];
+    p.pad[axis] = pad[axis];
+    p.stride[axis] = stride[axis];
+    p.blocks[axis] = room / stride[axis] + 1;
+  }
+  return p;
+}
+
+// unfold(x, kernel, dilation, padding, stride): (N, C, H, W) -> (N, C * kernel, windows)
+PyObject* py_unfold(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 5);
+    const char* fn = "unfold";
+    PyArrayObject* given = float_array(fn, "input", args[0]);
+    if (PyArray_NDIM(given) != 4) throw std::invalid_argument("unfold: input must have 4 axes");
+    const npy_intp* d = PyArray_DIMS(given);
+    const ColumnsProblem p = columns_problem(fn, d[0] * d[1], d[2], d[3], args + 1);
+    const int type = PyArray_TYPE(given);
+    Shape shape;
+    for (const int64_t n : {int64_t{d[0]}, d[1] * p.ker[0] * p.ker[1], p.blocks[0] * p.blocks[1]}) {
+      shape.push_back(n);
+    }
+    const Ref x = dense(given);
+    Ref y = new_array(shape, type);
+    const int threads = threads_for(y.array(), 2);
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      unfold(p, data<T>(x), data<T>(y), threads);
+    });
+    return y.release();
+  });
+}
+
+// fold(columns, height, width, kernel, dilation, padding, stride): the other way
+PyObject* py_fold(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 7);
+    const char* fn = "fold";
+    PyArrayObject* given = float_array(fn, "input", args[0]);
+    if (PyArray_NDIM(given) != 3) throw std::invalid_argument("fold: input must have 3 axes");
+    const npy_intp* d = PyArray_DIMS(given);
+    ColumnsProblem p = columns_problem(fn, d[0], parse_int(fn, "height", args[1]),
+                                       parse_int(fn, "width", args[2]), args + 3);
+    const int64_t taps = p.ker[0] * p.ker[1];
+    if (d[1] % taps || d[2] != p.blocks[0] * p.blocks[1]) {
+      throw std::invalid_argument("fold: columns do not fit the image");
+    }
+    p.planes = d[0] * (d[1] / taps);
+    const int type = PyArray_TYPE(given);
+    Shape shape;
+    for (const int64_t n : {int64_t{d[0]}, d[1] / taps, p.in[0], p.in[1]}) shape.push_back(n);
+    const Ref x = dense(given);
+    Ref y = new_array(shape, type);
+    const int threads = threads_for(given, 2);
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      fold(p, data<T>(x), data<T>(y), threads);
+    });
+    return y.release();
+  });
+}
+
 PyMethodDef kMethods[] = {
     FASTCONV_METHOD_AS("resample", py_resample),
+    FASTCONV_METHOD_AS("unfold", py_unfold),
+    FASTCONV_METHOD_AS("fold", py_fold),
     FASTCONV_METHOD_AS("pad", py_pad),
     {nullptr, nullptr, 0, nullptr},
 };

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../kernels.h"
-#include "vec.h"
+#include "row.h"
 #include "vmath.h"
 
 namespace fastconv {
@@ -88,16 +88,18 @@ struct KlDivLog {
   static FC_INLINE Vec<T> df(Vec<T>, Vec<T> t, Vec<T>) { return -exp<T>(t); }
 };
 
-// ---- rows ----
+// ---- rows: one body for whole vectors and the rest ----
+
+template <class T>
+FC_INLINE int lanes_left(ptrdiff_t n) {
+  return n <= 0 ? 0 : n < kLanes<T> ? static_cast<int>(n) : kLanes<T>;
+}
 
 template <class T, template <class> class Loss>
 void loss_each(const T* x, const T* t, T* y, ptrdiff_t n, T a) {
-  constexpr int L = kLanes<T>;
-  ptrdiff_t i = 0;
-  for (; i + L <= n; i += L) store(y + i, Loss<T>::f(load(x + i), load(t + i), splat(a)));
-  if (i < n) {
-    const int part = static_cast<int>(n - i);
-    store_part(y + i, Loss<T>::f(load_part(x + i, part), load_part(t + i, part), splat(a)), part);
+  for (ptrdiff_t i = 0; i < n; i += kLanes<T>) {
+    const int lanes = lanes_left<T>(n - i);
+    put(y + i, Loss<T>::f(get(x + i, lanes), get(t + i, lanes), splat(a)), lanes);
   }
 }
 
@@ -105,36 +107,28 @@ template <class T, template <class> class Loss>
 T loss_sum(const T* x, const T* t, ptrdiff_t n, T a) {
   constexpr int L = kLanes<T>;
   Vec<T> sum[2] = {};
-  ptrdiff_t i = 0;
-  for (; i + 2 * L <= n; i += 2 * L) {
+  for (ptrdiff_t i = 0; i < n; i += 2 * L) {
     FC_UNROLL for (int v = 0; v < 2; ++v) {
-      sum[v] += Loss<T>::f(load(x + i + v * L), load(t + i + v * L), splat(a));
+      const ptrdiff_t at = i + v * L;
+      const int lanes = lanes_left<T>(n - at);
+      const Vec<T> y = Loss<T>::f(get(x + at, lanes), get(t + at, lanes), splat(a));
+      if (lanes == L) {
+        sum[v] += y;
+      } else {
+        for (int l = 0; l < lanes; ++l) sum[v][l] += y[l];
+      }
     }
   }
-  for (; i < n; i += L) {
-    const int part = static_cast<int>(n - i < L ? n - i : L);
-    const Vec<T> y = Loss<T>::f(load_part(x + i, part), load_part(t + i, part), splat(a));
-    for (int l = 0; l < part; ++l) sum[0][l] += y[l];
-  }
-  T total = 0;
-  for (int l = 0; l < L; ++l) total += sum[0][l] + sum[1][l];
-  return total;
+  return total<T>(sum[0] + sum[1]);
 }
 
 template <class T, template <class> class Loss>
 void loss_backward(const T* g, bool each, const T* x, const T* t, T* dx, ptrdiff_t n, T a) {
-  constexpr int L = kLanes<T>;
   const Vec<T> one = splat(each ? T(0) : g[0]);
-  ptrdiff_t i = 0;
-  for (; i + L <= n; i += L) {
-    const Vec<T> gi = each ? load(g + i) : one;
-    store(dx + i, gi * Loss<T>::df(load(x + i), load(t + i), splat(a)));
-  }
-  if (i < n) {
-    const int part = static_cast<int>(n - i);
-    const Vec<T> gi = each ? load_part(g + i, part) : one;
-    const Vec<T> d = Loss<T>::df(load_part(x + i, part), load_part(t + i, part), splat(a));
-    store_part(dx + i, gi * d, part);
+  for (ptrdiff_t i = 0; i < n; i += kLanes<T>) {
+    const int lanes = lanes_left<T>(n - i);
+    const Vec<T> gi = each ? get(g + i, lanes) : one;
+    put(dx + i, gi * Loss<T>::df(get(x + i, lanes), get(t + i, lanes), splat(a)), lanes);
   }
 }
 

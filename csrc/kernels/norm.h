@@ -31,9 +31,12 @@ T squares(const T* x, ptrdiff_t n, T mean) {
       const Vec<T> d = load(s + i) - splat(mean);
       acc[0] = fma(d, d, acc[0]);
     }
-    T rest = 0;
-    for (; i < len; ++i) rest += (s[i] - mean) * (s[i] - mean);
-    all += total<T>((acc[0] + acc[1]) + (acc[2] + acc[3])) + rest;
+    if (i < len) {  // lanes that are not there are at the mean
+      const int rest = static_cast<int>(len - i);
+      const Vec<T> d = load_lanes<T>(s + i, lanes_between<T>(0, rest), splat(mean)) - splat(mean);
+      acc[1] = fma(d, d, acc[1]);
+    }
+    all += total<T>((acc[0] + acc[1]) + (acc[2] + acc[3]));
   }
   return all;
 }
@@ -55,13 +58,15 @@ void dots(const T* g, const T* x, ptrdiff_t n, T mean, T* out) {
         b[v] = fma(gv, load(xs + i + v * L) - splat(mean), b[v]);
       }
     }
-    T rest_a = 0, rest_b = 0;
-    for (; i < len; ++i) {
-      rest_a += gs[i];
-      rest_b += gs[i] * (xs[i] - mean);
+    for (; i < len; i += L) {  // lanes that are not there have no gradient
+      const int rest = static_cast<int>(len - i < L ? len - i : L);
+      const LaneMask<T> there = lanes_between<T>(0, rest);
+      const Vec<T> gv = load_lanes<T>(gs + i, there, Vec<T>{});
+      a[0] += gv;
+      b[0] = fma(gv, load_lanes<T>(xs + i, there, splat(mean)) - splat(mean), b[0]);
     }
-    sum_g += total<T>(a[0] + a[1]) + rest_a;
-    sum_gx += total<T>(b[0] + b[1]) + rest_b;
+    sum_g += total<T>(a[0] + a[1]);
+    sum_gx += total<T>(b[0] + b[1]);
   }
   out[0] = sum_g;
   out[1] = sum_gx;
@@ -109,7 +114,7 @@ void normalize_backward(const T* g, const T* x, const T* w, T* dx, T* dw, T* db,
       if (w) gw *= get(w + i, lanes);
       const Vec<T> xhat = (get(x + i, lanes) - splat(mean)) * splat(rstd);
       s1 += gw;
-      s2 = fma(gw, first_lanes<T>(xhat, lanes), s2);
+      s2 = fma(gw, xhat, s2);  // lanes that are not there have no gradient
     });
   }
   const T m1 = total<T>(s1) / static_cast<T>(n), m2 = total<T>(s2) / static_cast<T>(n);

@@ -3,20 +3,20 @@
 
 #include "../kernels.h"
 #include "gates.h"
+#include "row.h"
 #include "unary.h"
 
 namespace fastconv {
 namespace {
 
+// One body for whole vectors and the rest: a function's code stands once for each direction.
 template <class T, template <class> class Op>
 void forward_row(const T* x, T* y, ptrdiff_t n, T a, T b) {
   constexpr int L = kLanes<T>;
   const Params<T> p{splat(a), splat(b)};
-  ptrdiff_t i = 0;
-  for (; i + L <= n; i += L) store(y + i, Op<T>::f(load(x + i), p));
-  if (i < n) {
-    const int part = static_cast<int>(n - i);
-    store_part(y + i, Op<T>::f(load_part(x + i, part), p), part);
+  for (ptrdiff_t i = 0; i < n; i += L) {
+    const int lanes = static_cast<int>(n - i < L ? n - i : L);
+    put(y + i, Op<T>::f(get(x + i, lanes), p), lanes);
   }
 }
 
@@ -24,11 +24,9 @@ template <class T, template <class> class Op>
 void backward_row(const T* g, const T* x, T* dx, ptrdiff_t n, T a, T b) {
   constexpr int L = kLanes<T>;
   const Params<T> p{splat(a), splat(b)};
-  ptrdiff_t i = 0;
-  for (; i + L <= n; i += L) store(dx + i, Op<T>::dx(load(g + i), load(x + i), p));
-  if (i < n) {
-    const int part = static_cast<int>(n - i);
-    store_part(dx + i, Op<T>::dx(load_part(g + i, part), load_part(x + i, part), p), part);
+  for (ptrdiff_t i = 0; i < n; i += L) {
+    const int lanes = static_cast<int>(n - i < L ? n - i : L);
+    put(dx + i, Op<T>::dx(get(g + i, lanes), get(x + i, lanes), p), lanes);
   }
 }
 

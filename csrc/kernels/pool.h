@@ -225,10 +225,7 @@ void stack(const PoolStack<T> g) {
           const T* p = x + g.offsets[k] + c;
           FC_UNROLL for (int v = 0; v < 4; ++v) m[v] = Op::take(m[v], load(p + v * L));
         }
-        FC_UNROLL for (int v = 0; v < 4; ++v) {
-          if constexpr (Divide) m[v] = divide(m[v], g, c + v * L, L);
-          store(y + c + v * L, m[v]);
-        }
+        FC_UNROLL for (int v = 0; v < 4; ++v) store(y + c + v * L, m[v]);
       }
     }
     for (; c < g.out && c + L <= room; c += L) store(y + c, chunk(x + c, c, L));
@@ -239,12 +236,32 @@ void stack(const PoolStack<T> g) {
   }
 }
 
+// Sums in dst divided where they are.
+template <class T>
+void divide_rows(const PoolStack<T>& g) {
+  constexpr int L = kLanes<T>;
+  for (ptrdiff_t r = 0; r < g.rows; ++r) {
+    T* y = g.dst + r * g.dst_pitch;
+    for (ptrdiff_t c = 0; c < g.out; c += L) {
+      const int part = static_cast<int>(g.out - c < L ? g.out - c : L);
+      const Vec<T> sum = part < L ? load_part(y + c, part) : load(y + c);
+      const Vec<T> q = divide(sum, g, c, part);
+      if (part < L) {
+        store_part(y + c, q, part);
+      } else {
+        store(y + c, q);
+      }
+    }
+  }
+}
+
 template <class Op, bool Divide, class T>
 void pool_stack(const PoolStack<T>& g) {
   if (g.taps == 1) return stack<Op, Divide, 1>(g);
   if (g.taps == 2) return stack<Op, Divide, 2>(g);
   if (g.taps == 3) return stack<Op, Divide, 3>(g);
-  stack<Op, Divide, 0>(g);
+  stack<Op, false, 0>(g);
+  if constexpr (Divide) divide_rows(g);
 }
 
 // ---- whole runs: a window that is the plane ----
@@ -282,14 +299,8 @@ void reduce_runs(const T* x, ptrdiff_t len, ptrdiff_t runs, T* y) {
   constexpr int L = kLanes<T>;
   for (ptrdiff_t r = 0; r < runs; r += L) {
     const int n = static_cast<int>(runs - r < L ? runs - r : L);
-    Vec<T> v[L];
-    if (n == L) {
-      FC_UNROLL for (int i = 0; i < L; ++i) v[i] = run_lanes<Op>(x + (r + i) * len, len);
-    } else {
-      FC_UNROLL for (int i = 0; i < L; ++i) {
-        v[i] = i < n ? run_lanes<Op>(x + (r + i) * len, len) : Vec<T>{};
-      }
-    }
+    Vec<T> v[L] = {};
+    for (int i = 0; i < n; ++i) v[i] = run_lanes<Op>(x + (r + i) * len, len);
     const Vec<T> all = across<Op, T>(v);
     if (n == L) {
       store(y + r, all);

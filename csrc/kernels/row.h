@@ -52,14 +52,5 @@ FC_INLINE void put(T* p, Vec<T> v, int lanes) {
   }
 }
 
-// Lanes beyond the count, zeroed.
-template <class T>
-FC_INLINE Vec<T> first_lanes(Vec<T> v, int lanes) {
-  if (lanes == kLanes<T>) return v;
-  Vec<T> kept{};
-  for (int i = 0; i < lanes; ++i) kept[i] = v[i];
-  return kept;
-}
-
 }  // namespace
 }  // namespace fastconv

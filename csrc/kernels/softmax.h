@@ -175,9 +175,6 @@ void softmax_backward_columns(const T* g, const T* y, T* dx, ptrdiff_t d, ptrdif
   for (; j + 8 * L <= columns; j += 8 * L) {
     softmax_backward_lanes<8>(g + j, y + j, dx + j, d, stride, L, logarithm);
   }
-  for (; j + 4 * L <= columns; j += 4 * L) {
-    softmax_backward_lanes<4>(g + j, y + j, dx + j, d, stride, L, logarithm);
-  }
   each_vector<T>(columns - j, [&](ptrdiff_t i, int lanes) {
     softmax_backward_lanes<1>(g + j + i, y + j + i, dx + j + i, d, stride, lanes, logarithm);
   });

@@ -60,6 +60,19 @@ bool place(const Places& p, const T* x, const int64_t* index, bool add, T* y, in
     T* plane = y + to;
     std::fill_n(plane, p.size * width, T(0));
     bool good = true;
+    if (width == 1) {
+      const uint64_t size = static_cast<uint64_t>(p.size);
+      for (int64_t i = from; i < from + p.count; ++i) {
+        const uint64_t at = static_cast<uint64_t>(index[i]);
+        if (at < size) {
+          plane[at] = add ? plane[at] + x[i] : x[i];
+        } else {
+          good = false;
+        }
+      }
+      if (!good) valid.store(false, std::memory_order_relaxed);
+      return;
+    }
     for (int64_t o = 0, i = from; o < p.count; ++o) {
       for (int64_t c = 0; c < width; ++c, ++i) {
         const uint64_t at = static_cast<uint64_t>(index[i]);
@@ -82,6 +95,17 @@ bool fetch(const Places& p, const T* x, const int64_t* index, T* y, int threads)
   each_plane(p, threads, [&](int64_t from, int64_t to, int64_t width, int) {
     const T* plane = x + from;
     bool good = true;
+    if (width == 1 && p.size > 0) {
+      const uint64_t size = static_cast<uint64_t>(p.size);
+      uint64_t most = 0;
+      for (int64_t i = to; i < to + p.count; ++i) {
+        const uint64_t at = static_cast<uint64_t>(index[i]);
+        most = std::max(most, at);
+        y[i] = plane[at < size ? at : 0];
+      }
+      if (p.count > 0 && most >= size) valid.store(false, std::memory_order_relaxed);
+      return;
+    }
     for (int64_t o = 0, i = to; o < p.count; ++o) {
       for (int64_t c = 0; c < width; ++c, ++i) {
         const uint64_t at = static_cast<uint64_t>(index[i]);

@@ -8,6 +8,7 @@
 #include "../isa.h"
 #include "memory.h"
 #include "parallel.h"
+#include "strided.h"
 
 namespace fastconv {
 namespace {
@@ -116,6 +117,36 @@ struct Widened {
   }
 };
 
+// Narrow planes, turned some hundred at a time so that each is one of the values beside each other.
+bool turns(const ResampleProblem& p, int64_t lanes) {
+  constexpr int64_t kLargest = 512;  // elements of a plane
+  const int64_t in = p.axis[0].in * p.axis[1].in * p.axis[2].in,
+                out = p.axis[0].out * p.axis[1].out * p.axis[2].out;
+  return p.inner == 1 && p.planes >= 2 * lanes && 2 * p.axis[2].out <= 3 * lanes &&
+         std::max(in, out) <= kLargest;
+}
+
+template <class T>
+void resample_turned(const ResampleProblem& p, const T* x, T* y, int threads) {
+  constexpr int64_t kTogether = 256;
+  const int64_t in = p.axis[0].in * p.axis[1].in * p.axis[2].in,
+                out = p.axis[0].out * p.axis[1].out * p.axis[2].out;
+  const Scratch scratch(static_cast<size_t>((in + out) * kTogether) * sizeof(T));
+  T* const tx = reinterpret_cast<T*>(scratch.data());
+  T* const ty = tx + in * kTogether;
+  for (int64_t plane = 0; plane < p.planes; plane += kTogether) {
+    const int64_t some = std::min(kTogether, p.planes - plane);
+    const CopyAxis there[] = {{some, in, 1}, {in, 1, some}},
+                   back[] = {{some, 1, out}, {out, some, 1}};
+    copy_strided(there, 2, sizeof(T), x + plane * in, tx, threads);
+    ResampleProblem wide = p;
+    wide.planes = 1;
+    wide.inner = some;
+    resample(wide, static_cast<const T*>(tx), ty, threads);
+    copy_strided(back, 2, sizeof(T), ty, y + plane * out, threads);
+  }
+}
+
 // The taps of one output row, or of one output where elements are vectors.
 template <class T>
 struct Taps {
@@ -129,6 +160,7 @@ struct Taps {
 template <class T>
 void resample(ResampleProblem p, const T* x, T* y, int threads) {
   const auto& kernels_ = of_type<T>(*kernels().resample);
+  if (turns(p, kernels_.lanes)) return resample_turned(p, x, y, threads);
   shift_identities(&p);
   std::optional<Widened> widened;
   if (p.inner > 1 && p.inner < kernels_.lanes && p.axis[2].start) widened.emplace(&p);

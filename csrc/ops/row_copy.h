@@ -14,7 +14,7 @@ inline void copy_row(const E* from, E* to, int64_t n) {
     for (int64_t i = 0; i < n; ++i) to[i] = from[i];
     return;
   }
-  if (n > 16 * kSixteen) {
+  if (n > 4 * kSixteen) {
     std::memcpy(to, from, static_cast<size_t>(n) * sizeof(E));
     return;
   }

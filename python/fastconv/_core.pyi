@@ -293,6 +293,19 @@ def likelihood_backward(
 # Uninitialised float32 (itemsize 4) or float64 (8) in recycled memory.
 def empty(shape: Sequence[int], itemsize: int, /) -> _Array: ...
 def copy(to: _Array, source: _Array, /) -> None: ...
+def unfold(
+    x: _Array, kernel: _Ints, dilation: _Ints, padding: _Ints, stride: _Ints, /
+) -> _Array: ...
+def fold(
+    columns: _Array,
+    height: int,
+    width: int,
+    kernel: _Ints,
+    dilation: _Ints,
+    padding: _Ints,
+    stride: _Ints,
+    /,
+) -> _Array: ...
 
 # Optimiser steps in place over lists of equally shaped arrays.
 def sgd_step(

@@ -75,6 +75,8 @@ class _Windows:
 
     def columns(self, x: Array) -> Array:
         """(N, C, H, W) to (N, C * kernel, blocks)."""
+        if compiled(x):
+            return _core.unfold(x, self.kernel, self.dilation, self.padding, self.stride)
         (top, left), (h, w) = self.padding, self.size
         padded = x
         if top or left:
@@ -88,6 +90,9 @@ class _Windows:
 
     def image(self, y: Array) -> Array:
         """(N, C * kernel, blocks) to (N, C, H, W), adding where windows overlap."""
+        if compiled(y):
+            how = (self.kernel, self.dilation, self.padding, self.stride)
+            return _core.fold(y, *self.size, *how)
         (top, left), (h, w) = self.padding, self.size
         channels = y.shape[1] // (self.kernel[0] * self.kernel[1])
         parts = y.reshape(y.shape[0], channels, *self.kernel, *self.blocks)
