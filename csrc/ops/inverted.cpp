@@ -98,7 +98,7 @@ class Block : public Inverted {
   }
 
   void run(const void* x, const void* residual, void* y) const override {
-    const int64_t parts = std::min<int64_t>(ceil_div(d_.out[1], band_), threads());
+    const int64_t parts = std::min<int64_t>(d_.out[1], threads());
     const size_t own = thread_bytes(), all = static_cast<size_t>(parts) * own;
     const Scratch scratch(common_size(all + whole_bytes()));
     for (int64_t n = 0; n < d_.n; ++n) {
@@ -129,7 +129,8 @@ class Block : public Inverted {
       });
       if (!plans_.gate) continue;
       excite(whole);
-      const int64_t most = band_ * d_.out[2], pixels = d_.out_plane();
+      const int64_t most = std::min(band_, ceil_div(d_.out[1], parts)) * d_.out[2];
+      const int64_t pixels = d_.out_plane();
       parallel_for(ceil_div(pixels, most), static_cast<int>(parts), [&](int64_t piece, int thread) {
         Buffers b(*this, scratch.data() + static_cast<size_t>(thread) * own);
         const int64_t first = piece * most, count = std::min(most, pixels - first);
