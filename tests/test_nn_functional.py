@@ -248,3 +248,11 @@ def test_nuclear_norm() -> None:
     np.testing.assert_allclose(leaf.grad.numpy()[1, 2, 0], (ends[0] - ends[1]) / 2e-6, rtol=1e-6)
     with pytest.raises(ValueError, match="norm: p='nuc' needs two axes"):
         F.norm(x, "nuc")
+
+
+@pytest.mark.parametrize("count", [3, 50])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_slope_of_gelu_levels_off(dtype: str, count: int) -> None:
+    x = np.resize(np.array([np.inf, -np.inf, np.nan], dtype), count)
+    slope = F.gelu_backward(np.ones_like(x), x)
+    np.testing.assert_allclose(slope, np.resize([1, 0, np.nan], count), atol=1e-40)

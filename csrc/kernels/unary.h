@@ -211,7 +211,8 @@ struct Gelu {
   static FC_INLINE Vec<T> dx(Vec<T> g, Vec<T> x, Params<T>) {
     const Normal<T> at = normal<T>(x);
     const Vec<T> below = x < 0 ? at.beyond : splat(T(1)) - at.beyond;
-    return g * fma(x * splat(T(0.3989422804014327)), at.bell, below);
+    const Vec<T> some = x < 0 ? -at.size : at.size;  // finite, for what is left of an infinite bell
+    return g * fma(some * splat(T(0.3989422804014327)), at.bell, below);
   }
 };
 
