@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "accuracy.h"
 #include "memory.h"
 #include "rows.h"
 
@@ -28,12 +29,64 @@ std::vector<std::string> algorithm_names(Direction direction) {
   return names;
 }
 
+namespace {
+
+// What a choice depends on beside the problem.
+struct Question {
+  Direction direction;
+  size_t item;
+  int threads;
+  bool prepared, high_accuracy;
+  size_t limit;
+  bool operator==(const Question& o) const {
+    return direction == o.direction && item == o.item && threads == o.threads &&
+           prepared == o.prepared && high_accuracy == o.high_accuracy && limit == o.limit;
+  }
+};
+
+// The latest choices of a thread: predicting the costs of all rows takes as long as a small layer.
+struct Choice {
+  ConvProblem problem;
+  Question question;
+  const Algorithm* algorithm = nullptr;
+};
+constexpr int kChoices = 4;
+thread_local Choice latest[kChoices];
+thread_local int oldest = 0;
+
+bool same(const ConvProblem& a, const ConvProblem& b) {
+  const auto equal = [](const Dims& x, const Dims& y) {
+    return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
+  };
+  return a.n == b.n && a.c == b.c && a.k == b.k && a.groups == b.groups && equal(a.in, b.in) &&
+         equal(a.ker, b.ker) && equal(a.out, b.out) && equal(a.stride, b.stride) &&
+         equal(a.dil, b.dil) && equal(a.pad_lo, b.pad_lo) && equal(a.pad_hi, b.pad_hi);
+}
+
+const Algorithm* recall(const ConvProblem& p, const Question& question) {
+  for (const Choice& c : latest) {
+    if (c.algorithm && c.question == question && same(c.problem, p)) return c.algorithm;
+  }
+  return nullptr;
+}
+
+void remember(const ConvProblem& p, const Question& question, const Algorithm* algorithm) {
+  latest[oldest] = {p, question, algorithm};
+  oldest = (oldest + 1) % kChoices;
+}
+
+}  // namespace
+
 const Algorithm& choose(const ConvProblem& p, Direction direction, const std::string& name,
                         size_t item, int threads, bool prepared, const char* caller) {
+  const bool automatic = name == "auto";
+  const Question question{direction, item, threads, prepared, high_accuracy(), workspace_limit()};
+  if (automatic) {
+    if (const Algorithm* known = recall(p, question)) return *known;
+  }
   const Algorithm* best = nullptr;
   double best_cost = 0;
   std::string fitting, all;
-  const bool automatic = name == "auto";
   for (const Algorithm* a : algorithms()) {
     if (a->direction != direction) continue;
     const bool fits = a->supports(p);
@@ -50,7 +103,10 @@ const Algorithm& choose(const ConvProblem& p, Direction direction, const std::st
     best = a;
     best_cost = cost;
   }
-  if (best) return *best;
+  if (best) {
+    remember(p, question, best);
+    return *best;
+  }
   const bool known = (", " + all + ",").find(", " + name + ",") != std::string::npos;
   throw std::invalid_argument(std::string(caller) + ": algorithm " +
                               (known
