@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "../isa.h"
 #include "parallel.h"
@@ -59,9 +60,13 @@ template <class T>
 void norm_apply(const NormShape& shape, const T* x, const T* mean, const T* var, const T* weight,
                 const T* bias, const T* residual, double eps, T lo, T hi, T* y, int threads) {
   const auto& norm = of_type<T>(*kernels().norm);
+  std::vector<T> rstds(static_cast<size_t>(shape.sets()));  // a root costs as much as a short row
+  for (int64_t set = 0; set < shape.sets(); ++set) {
+    rstds[static_cast<size_t>(set)] = rstd(var[set], eps);
+  }
   parallel_for(shape.n * shape.c, threads, [&](int64_t row, int) {
     const int64_t c = row % shape.c, set = set_of(shape, row);
-    const T scale = rstd(var[set], eps) * (weight ? weight[c] : T(1));
+    const T scale = rstds[static_cast<size_t>(set)] * (weight ? weight[c] : T(1));
     const T shift = (bias ? bias[c] : T(0)) - mean[set] * scale;
     norm.affine(x + row * shape.s, residual ? residual + row * shape.s : nullptr, y + row * shape.s,
                 shape.s, scale, shift, lo, hi);

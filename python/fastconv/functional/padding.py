@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from .. import _core
-from .._types import Array, Operand, Result
+from .._types import Array, DType, Operand, Result
 from ..autograd import TensorBase, raw, record
 from ._taps import Taps, resized_backward
 from ._tools import array_first, is_half
@@ -18,20 +18,20 @@ __all__ = ["pad", "pad_backward"]
 _MODES = ("constant", "reflect", "replicate", "circular")
 
 
-def _sides(name: str, pad: Sequence[int], x: Array) -> list[tuple[int, int]]:
+def _sides(name: str, pad: Sequence[int], shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """Before and after each axis, from PyTorch's list, which starts at the last axis."""
     values = [int(p) for p in pad]
-    if len(values) % 2 or len(values) > 2 * x.ndim:
+    if len(values) % 2 or len(values) > 2 * len(shape):
         raise ValueError(
-            f"{name}: pad must have an even number of values, at most {2 * x.ndim} for shape "
-            f"{x.shape}, got {values}"
+            f"{name}: pad must have an even number of values, at most {2 * len(shape)} for shape "
+            f"{shape}, got {values}"
         )
     pairs = list(zip(values[::2], values[1::2], strict=True))
-    sides = [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]
+    sides = [(0, 0)] * (len(shape) - len(pairs)) + pairs[::-1]
     for axis, (before, after) in enumerate(sides):
-        if x.shape[axis] + before + after < 0:
+        if shape[axis] + before + after < 0:
             raise ValueError(
-                f"{name}: pad {values} takes more from axis {axis} than its extent {x.shape[axis]}"
+                f"{name}: pad {values} takes more from axis {axis} than its extent {shape[axis]}"
             )
     return sides
 
@@ -70,6 +70,27 @@ def _sources(n: int, before: int, after: int, mode: str) -> Array:
 
 
 @lru_cache(256)
+def _tables(
+    shape: tuple[int, ...], pad: tuple[int, ...], mode: str
+) -> tuple[Array | None, ...] | None:
+    """The sources along each axis, None for one that stays; None if all do."""
+    sides = _sides("pad", pad, shape)
+    for n, (before, after) in zip(shape, sides, strict=True):
+        _check("pad", n, before, after, mode)
+    if not any(before or after for before, after in sides):
+        return None
+    return tuple(
+        _sources(n, before, after, mode) if before or after else None
+        for n, (before, after) in zip(shape, sides, strict=True)
+    )
+
+
+@lru_cache(16)
+def _zero(dtype: DType) -> Array:
+    return np.zeros((), dtype)
+
+
+@lru_cache(256)
 def _taps(n: int, before: int, after: int, mode: str) -> Taps:
     return Taps(_sources(n, before, after, mode)[:, None], None, n)
 
@@ -79,7 +100,7 @@ def pad_backward(
 ) -> Array:
     """Gradient of :func:`pad` with respect to its input, of shape `input_shape`."""
     shape = tuple(input_shape)
-    sides = _sides("pad_backward", pad, np.broadcast_to(np.zeros((), np.int8), shape))
+    sides = _sides("pad_backward", pad, shape)
     if mode == "constant":
         inner = tuple(
             slice(max(b, 0), g - max(a, 0))
@@ -141,18 +162,13 @@ def pad(
     x = raw(array_first("pad", input))
     if mode not in _MODES:
         raise ValueError(f"pad: mode must be one of {_MODES}, got {mode!r}")
-    sides = _sides("pad", pad, x)
     if mode != "constant" and value not in (None, 0):
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
-    for n, (before, after) in zip(x.shape, sides, strict=True):
-        _check("pad", n, before, after, mode)
+    tables = _tables(x.shape, tuple(int(p) for p in pad), mode)
     y = x
-    if any(before or after for before, after in sides):
-        tables = tuple(
-            _sources(n, before, after, mode) if before or after else None
-            for n, (before, after) in zip(x.shape, sides, strict=True)
-        )
-        y = _core.pad("pad", x, tables, np.full((), 0 if value is None else value, x.dtype))
+    if tables is not None:
+        fill = _zero(x.dtype) if value is None else np.full((), value, x.dtype)
+        y = _core.pad("pad", x, tables, fill)
     if not isinstance(input, TensorBase):
         return y.copy() if y is x else y
     shape, sides_given = x.shape, tuple(pad)
