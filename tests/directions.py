@@ -65,6 +65,7 @@ n1c1w200 k3s31
 n1c8w50 k8s9 p4 g8
 n1c2d3h4w5 k3t2r2s2 p1
 n1c16d4h6w7 k17t3r3s3 p1
+n2c6d7h9w6 k8t2r3s3 p1:0x1x0:2 s2x1x1 d2x1x1 g2
 n2c4d5h5w6 k6t3r1s2 p1x0x1:0 s2x1x1 g2
 """.strip().splitlines()
 
@@ -132,11 +133,13 @@ def error_bound(direction: str, problem: Problem, data: Operands, algorithm: str
     terms; for Winograd, and where "auto" may choose it, the bound of its transform."""
     absolute = Operands(*(np.abs(a) for a in data))
     plain: Array = 12 * truth(direction, problem, absolute)
-    fits = problem.kernel == (3, 3) and problem.stride == (1, 1)
+    fits = problem.kernel[-2:] == (3, 3) and problem.stride[-2:] == (1, 1)
     if not fits or not algorithm.startswith((*INEXACT, "auto")):
         return plain
     how = (direction, data, problem.padding, problem.groups)
-    if problem.dilation == (1, 1):
+    if problem.rank == 3:
+        scale = winograd.slabs_error_scale(*how, (problem.stride[0], problem.dilation[0]))
+    elif problem.dilation == (1, 1):
         scale = winograd.error_scale(*how)
     else:
         scale = winograd.dilated_error_scale(*how, problem.dilation)

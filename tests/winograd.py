@@ -129,6 +129,33 @@ def dilated_error_scale(
     return scale[(..., *crop)]
 
 
+def slabs_error_scale(
+    direction: str, data: Any, pads: Pads, groups: int, depth: tuple[int, int]
+) -> F64:
+    """The same for a 3-D convolution, slab by slab of dy; depth: stride and dilation along
+    the first axis. The slabs of x that a window reaches are channels."""
+    x, w, dy = (np.asarray(a, np.float64) for a in data)
+    stride, dilation = depth
+    before, filters = pads[0][0], w.reshape(len(w), -1, 3, 3)
+    padded = np.pad(x, ((0, 0), (0, 0), pads[0], (0, 0), (0, 0)))
+    scale = np.zeros_like({"forward": dy, "input": padded, "weight": filters}[direction])
+    for z in range(dy.shape[2]):
+        reached = [z * stride + t * dilation for t in range(w.shape[2])]
+        slabs = padded[:, :, reached].reshape(len(x), -1, *x.shape[3:])
+        part = error_scale(direction, (slabs, filters, dy[:, :, z]), pads[1:], groups)
+        if direction == "forward":
+            scale[:, :, z] = part
+        elif direction == "input":
+            np.add.at(
+                scale, (slice(None), slice(None), reached), part.reshape(scale[:, :, reached].shape)
+            )
+        else:
+            scale += part
+    if direction == "input":
+        return scale[:, :, before : before + x.shape[2]]
+    return scale.reshape(w.shape) if direction == "weight" else scale
+
+
 def _fit(x: F64, size: list[int]) -> F64:
     """x with its last axes cut or filled up with zeros."""
     x = x[:, :, : size[0], : size[1]]

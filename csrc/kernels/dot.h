@@ -11,7 +11,9 @@ namespace fastconv {
 namespace {
 
 // Each vector of a and of b is loaded once for a whole tile of sums: 5 x 5 or 3 x 3.
-constexpr int kDotTile = kRegisters == 32 ? 5 : 3;
+// Doubles make do with the small one everywhere: the code is not small.
+template <class T>
+constexpr int kDotTile = kRegisters == 32 && sizeof(T) == 4 ? 5 : 3;
 
 template <class T, int R, int C, class Load>
 FC_INLINE void dot_step(const RowsOfA<T, R>& a, const T* b, const ptrdiff_t (&b_off)[C],
@@ -76,13 +78,13 @@ FC_INLINE DotFn<T> pick_dot(ptrdiff_t rows, ptrdiff_t cols) {
 
 template <class T>
 void dot(const DotBlock<T>& d) {
-  const ptrdiff_t row_groups = (d.rows + kDotTile - 1) / kDotTile;
-  const ptrdiff_t col_groups = (d.cols + kDotTile - 1) / kDotTile;
+  const ptrdiff_t row_groups = (d.rows + kDotTile<T> - 1) / kDotTile<T>;
+  const ptrdiff_t col_groups = (d.cols + kDotTile<T> - 1) / kDotTile<T>;
   for (ptrdiff_t j = 0; j < col_groups; ++j) {
     const ptrdiff_t c0 = d.cols * j / col_groups, c1 = d.cols * (j + 1) / col_groups;
     for (ptrdiff_t i = 0; i < row_groups; ++i) {
       const ptrdiff_t r0 = d.rows * i / row_groups, r1 = d.rows * (i + 1) / row_groups;
-      pick_dot<T, kDotTile, kDotTile>(r1 - r0, c1 - c0)(d, r0, c0);
+      pick_dot<T, kDotTile<T>, kDotTile<T>>(r1 - r0, c1 - c0)(d, r0, c0);
     }
   }
 }

@@ -23,8 +23,8 @@ FC_INLINE TilesFn<T> pick_tiles(ptrdiff_t rows) {
 template <class T>
 using WideFn = void (*)(const GemmBlock<T>&, ptrdiff_t, ptrdiff_t, ptrdiff_t, const Beside<T>&);
 
-// Two groups or more have no fewer rows than this.
-constexpr int kFewestWideRows = (kWideRows + 1) / 2;
+// Fewer rows than this in a group are not worth the code.
+constexpr int kFewestWideRows = (3 * kWideRows + 3) / 4;
 
 template <class T, int R>
 FC_INLINE WideFn<T> pick_wide(ptrdiff_t rows) {
@@ -72,8 +72,8 @@ template <class T>
 ptrdiff_t lanes_before_wide(const GemmBlock<T>& g, ptrdiff_t lanes) {
   constexpr ptrdiff_t L = kLanes<T>;
   const ptrdiff_t vectors = (lanes + L - 1) / L;
-  const bool wide =
-      kWide<T> && vectors % 2 == 1 && vectors >= kWideVectors && g.rows >= kFewestWideRows;
+  const bool wide = kWide<T> && vectors % 2 == 1 && vectors >= kWideVectors && g.rows > 0 &&
+                    RowGroups(g.rows, kWideRows).begin(1) >= kFewestWideRows;
   return wide ? (vectors - kWideVectors) * L : lanes;
 }
 

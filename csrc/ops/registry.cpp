@@ -17,6 +17,8 @@ const std::vector<const Algorithm*>& algorithms() {
       &kGroupedForward, &kGroupedInput,    &kGroupedWeight,    &kDenseForward,   &kDenseInput,
       &kDenseWeight,    &kDilatedForward,  &kDilatedInput,     &kDilatedWeight,  &kDilated2Forward,
       &kDilated2Input,  &kDilated2Weight,  &kBroadcastForward, &kBroadcastInput, &kTransposedInput,
+      &kSlabsForward,   &kSlabsInput,      &kSlabsWeight,      &kSlabs2Forward,  &kSlabs2Input,
+      &kSlabs2Weight,
   };
   return rows;
 }

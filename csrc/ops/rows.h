@@ -27,5 +27,8 @@ extern const Algorithm kWinogradWeight, kWinograd2Weight;
 // winograd_dilated.cpp
 extern const Algorithm kDilatedForward, kDilatedInput, kDilatedWeight;
 extern const Algorithm kDilated2Forward, kDilated2Input, kDilated2Weight;
+// winograd_slabs.cpp
+extern const Algorithm kSlabsForward, kSlabsInput, kSlabsWeight;
+extern const Algorithm kSlabs2Forward, kSlabs2Input, kSlabs2Weight;
 
 }  // namespace fastconv
