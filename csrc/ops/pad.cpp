@@ -1,6 +1,7 @@
 #include "pad.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "parallel.h"
 #include "row_copy.h"
@@ -82,11 +83,20 @@ void pad_rows(std::vector<PadAxis> axes, const E* value, const E* x, E* y, int t
   int64_t slabs = 1;
   for (const PadAxis& axis : axes) slabs *= axis.out;
 
+  const E nothing{};
+  const bool zeros = std::memcmp(value, &nothing, sizeof(E)) == 0;
+  const auto fill = [&](E* to, int64_t n) {
+    if (zeros) {
+      std::memset(static_cast<void*>(to), 0, static_cast<size_t>(n) * sizeof(E));
+    } else {
+      std::fill_n(to, n, *value);
+    }
+  };
   const auto fill_row = [&](const E* row, E* to) {
     for (const int64_t s : plane) *to++ = s < 0 ? *value : row[s];
     for (const Run& run : runs) {
       if (run.source < 0) {
-        std::fill_n(to + run.at * inner, run.count * inner, *value);
+        fill(to + run.at * inner, run.count * inner);
       } else if (run.count * inner == 1) {
         to[run.at] = row[run.source];
       } else {
@@ -112,7 +122,7 @@ void pad_rows(std::vector<PadAxis> axes, const E* value, const E* x, E* y, int t
     if (filled) {
       const Run& run = *std::find_if(ends.begin(), ends.end(), copied);
       if (run.count < last.out || empty_rows || !inside) {
-        std::fill_n(out, (to - from) * out_row, *value);
+        fill(out, (to - from) * out_row);
       }
       out += run.at * inner;
       for (int64_t r = from; inside && r < to; ++r, out += out_row) {
@@ -127,7 +137,7 @@ void pad_rows(std::vector<PadAxis> axes, const E* value, const E* x, E* y, int t
       if (inside && s >= 0) {
         fill_row(x + (slab * rows.in + s) * in_row, out);
       } else {
-        std::fill_n(out, out_row, *value);
+        fill(out, out_row);
       }
     }
   });
