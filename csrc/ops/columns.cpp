@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "memory.h"
-#include "parallel.h"
+#include "parallel_batches.h"
 #include "row_copy.h"
 
 namespace fastconv {
@@ -67,7 +67,7 @@ template <class T>
 void unfold(const ColumnsProblem& p, const T* image, T* columns, int threads) {
   const int64_t in = p.in[0] * p.in[1], out = p.blocks[0] * p.blocks[1];
   const bool moved = moved_only(p);
-  parallel_for(p.planes, threads, [&](int64_t plane, int) {
+  parallel_batches(p.planes, p.ker[0] * p.ker[1] * out, threads, [&](int64_t plane, int) {
     const T* x = image + plane * in;
     T* y = columns + plane * p.ker[0] * p.ker[1] * out;
     each_tap(p, [&](int64_t tap, const Met& h, const Met& w) {
@@ -100,7 +100,7 @@ void fold(const ColumnsProblem& p, const T* columns, T* image, int threads) {
   const bool moved = moved_only(p);
   const size_t each = Carver::bytes<T>(moved ? static_cast<size_t>(out) : 0);
   const Scratch scratch(each * static_cast<size_t>(threads));
-  parallel_for(p.planes, threads, [&](int64_t plane, int thread) {
+  parallel_batches(p.planes, p.ker[0] * p.ker[1] * out, threads, [&](int64_t plane, int thread) {
     T* x = image + plane * in;
     T* own = reinterpret_cast<T*>(scratch.data() + each * static_cast<size_t>(thread));
     const T* y = columns + plane * p.ker[0] * p.ker[1] * out;

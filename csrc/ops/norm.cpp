@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "../isa.h"
-#include "parallel.h"
+#include "parallel_batches.h"
 
 namespace fastconv {
 namespace {
@@ -45,7 +45,7 @@ template <class T>
 void norm_statistics(const NormShape& shape, const T* x, T* mean, T* var, int threads) {
   const auto& norm = of_type<T>(*kernels().norm);
   const auto& gemm = of_type<T>(*kernels().gemm);
-  parallel_for(shape.sets(), threads, [&](int64_t set, int) {
+  parallel_batches(shape.sets(), rows_of(shape, 0).count * shape.s, threads, [&](int64_t set, int) {
     const double count = static_cast<double>(rows_of(shape, set).count * shape.s);
     double total = 0, squares = 0;
     each_stretch(shape, set, [&](int64_t at, int64_t n) { total += gemm.sum(x + at, n); });
@@ -64,7 +64,7 @@ void norm_apply(const NormShape& shape, const T* x, const T* mean, const T* var,
   for (int64_t set = 0; set < shape.sets(); ++set) {
     rstds[static_cast<size_t>(set)] = rstd(var[set], eps);
   }
-  parallel_for(shape.n * shape.c, threads, [&](int64_t row, int) {
+  parallel_batches(shape.n * shape.c, shape.s, threads, [&](int64_t row, int) {
     const int64_t c = row % shape.c, set = set_of(shape, row);
     const T scale = rstds[static_cast<size_t>(set)] * (weight ? weight[c] : T(1));
     const T shift = (bias ? bias[c] : T(0)) - mean[set] * scale;
@@ -77,7 +77,7 @@ template <class T>
 void scale_rows(int64_t rows, int64_t s, const T* x, const T* scale, T* y, int threads) {
   const auto& norm = of_type<T>(*kernels().norm);
   const T infinity = std::numeric_limits<T>::infinity();
-  parallel_for(rows, threads, [&](int64_t row, int) {
+  parallel_batches(rows, s, threads, [&](int64_t row, int) {
     // Adding -0 keeps the sign of every zero.
     norm.affine(x + row * s, nullptr, y + row * s, s, scale[row], -T(0), -infinity, infinity);
   });
@@ -90,7 +90,7 @@ void norm_backward(const NormShape& shape, const T* g, const T* x, const T* mean
                    const T* weight, double eps, bool fixed, T* dx, T* dweight, T* dbias, T* sums,
                    int threads) {
   const auto& norm = of_type<T>(*kernels().norm);
-  parallel_for(shape.sets(), threads, [&](int64_t set, int) {
+  parallel_batches(shape.sets(), rows_of(shape, 0).count * shape.s, threads, [&](int64_t set, int) {
     const Rows rows = rows_of(shape, set);
     const double count = static_cast<double>(rows.count * shape.s);
     const T r = rstd(var[set], eps);
@@ -130,7 +130,7 @@ void layer_norm(int64_t rows, int64_t d, const T* x, const T* weight, const T* b
                 T* y, T* mean, T* rstds, int threads) {
   const auto& norm = of_type<T>(*kernels().norm);
   const auto& gemm = of_type<T>(*kernels().gemm);
-  parallel_for(rows, threads, [&](int64_t row, int) {
+  parallel_batches(rows, d, threads, [&](int64_t row, int) {
     const T* at = x + row * d;
     mean[row] = gemm.sum(at, d) / static_cast<T>(d);
     rstds[row] = rstd(norm.squares(at, d, mean[row]) / static_cast<T>(d), eps);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "../isa.h"
-#include "parallel.h"
+#include "parallel_batches.h"
 
 namespace fastconv {
 namespace {
@@ -45,7 +45,7 @@ void normalize(const VectorShape& v, double eps, const T* x, T* y, T* scale, int
   const T infinity = std::numeric_limits<T>::infinity();
   if (v.inner == 1) {
     const auto& norm = of_type<T>(*kernels().norm);
-    parallel_for(v.outer, threads, [&](int64_t row, int) {
+    parallel_batches(v.outer, v.d, threads, [&](int64_t row, int) {
       const T* from = x + row * v.d;
       scale[row] = scale_of(v, norm.squares(from, v.d, T(0)), eps);
       norm.affine(from, nullptr, y + row * v.d, v.d, scale[row], T(0), -infinity, infinity);
@@ -69,7 +69,7 @@ void normalize_backward(const VectorShape& v, double eps, const T* g, const T* y
                         T* dx, int threads) {
   if (v.inner == 1) {
     const auto& norm = of_type<T>(*kernels().norm);
-    parallel_for(v.outer, threads, [&](int64_t row, int) {
+    parallel_batches(v.outer, v.d, threads, [&](int64_t row, int) {
       const int64_t at = row * v.d;
       T sums[2] = {};
       norm.dots(g + at, y + at, v.d, T(0), sums);

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "../isa.h"
-#include "parallel.h"
+#include "parallel_batches.h"
 #include "pool_blocks.h"
 
 namespace fastconv {
@@ -143,7 +143,7 @@ bool max_pool_backward(const PoolProblem& p, const T* dy, const int64_t* index, 
                            [&](const auto& n) { return n.load() == out; })) {
     return true;
   }
-  parallel_for(p.planes(), threads, [&](int64_t i, int) {
+  parallel_batches(p.planes(), in + out, threads, [&](int64_t i, int) {
     if (found && found[static_cast<size_t>(i)].load() == out) return;
     if (!scatter(dy + i * out, index + i * out, out, dx + i * in, in)) {
       valid.store(false, std::memory_order_relaxed);

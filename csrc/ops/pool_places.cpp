@@ -5,7 +5,7 @@
 
 #include "../isa.h"
 #include "memory.h"
-#include "parallel.h"
+#include "parallel_batches.h"
 
 namespace fastconv {
 namespace {
@@ -14,7 +14,7 @@ namespace {
 template <class Body>
 void each_plane(const Places& p, int threads, const Body& body) {
   const int64_t width = p.last ? p.c : 1, planes = p.last ? p.n : p.n * p.c;
-  parallel_for(planes, threads, [&](int64_t plane, int thread) {
+  parallel_batches(planes, (p.size + p.count) * width, threads, [&](int64_t plane, int thread) {
     body(plane * p.size * width, plane * p.count * width, width, thread);
   });
 }

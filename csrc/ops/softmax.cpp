@@ -4,7 +4,7 @@
 
 #include "../isa.h"
 #include "memory.h"
-#include "parallel.h"
+#include "parallel_batches.h"
 
 namespace fastconv {
 namespace {
@@ -82,8 +82,9 @@ void softmax(const SoftmaxShape& shape, bool logarithm, const T* x, T* y, int th
     return;
   }
   if (shape.inner == 1) {
-    parallel_for(shape.outer, threads,
-                 [&](int64_t row, int) { norm.softmax(x + row * d, y + row * d, d, logarithm); });
+    parallel_batches(shape.outer, d, threads, [&](int64_t row, int) {
+      norm.softmax(x + row * d, y + row * d, d, logarithm);
+    });
     return;
   }
   const size_t each = Carver::bytes<T>(static_cast<size_t>(d * 2 * kMostLanes));
@@ -112,7 +113,7 @@ void softmax_backward(const SoftmaxShape& shape, bool logarithm, const T* g, con
     return;
   }
   if (shape.inner == 1) {
-    parallel_for(shape.outer, threads, [&](int64_t row, int) {
+    parallel_batches(shape.outer, d, threads, [&](int64_t row, int) {
       norm.softmax_backward(g + row * d, y + row * d, dx + row * d, d, logarithm);
     });
     return;
