@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "memory.h"
-#include "parallel.h"
+#include "parallel_batches.h"
 #include "pointwise.h"
 
 namespace fastconv {
@@ -85,7 +85,7 @@ void batch_norm(const BatchNormCall<T>& call, char* scratch, int threads) {
   const double count = static_cast<double>(shape.n * shape.s);
   T lo, hi;
   clamp_range(call.activation, &lo, &hi);
-  parallel_for(shape.c, threads, [&](int64_t c, int thread) {
+  parallel_batches(shape.c, shape.n * shape.s, threads, [&](int64_t c, int thread) {
     T* row = reinterpret_cast<T*>(scratch + 3 * bytes * static_cast<size_t>(thread));
     if (rows.together) bring_together(shape, call.x, c, row);
     const auto x = [&](int64_t i) {
@@ -127,7 +127,7 @@ void batch_norm_backward(const BatchNormBackwardCall<T>& call, char* scratch, in
   const size_t bytes = row_bytes(shape, sizeof(T));
   const double count = static_cast<double>(shape.n * shape.s);
   const T infinity = std::numeric_limits<T>::infinity();
-  parallel_for(shape.c, threads, [&](int64_t c, int thread) {
+  parallel_batches(shape.c, shape.n * shape.s, threads, [&](int64_t c, int thread) {
     char* own = scratch + 3 * bytes * static_cast<size_t>(thread);
     T* const x_row = reinterpret_cast<T*>(own);
     T* const g_row = reinterpret_cast<T*>(own + bytes);

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "../isa.h"
-#include "parallel.h"
+#include "parallel_batches.h"
 #include "pointwise.h"
 
 namespace fastconv {
@@ -20,12 +20,12 @@ void prelu(const SlopeShape& shape, const T* x, const T* slope, T* y, int thread
   const auto& table = of_type<T>(*kernels().pointwise);
   const auto leaky = table.unary[unary_index("leaky_relu")].forward;
   if (shape.inner == 1) {
-    parallel_for(shape.outer, threads, [&](int64_t row, int) {
+    parallel_batches(shape.outer, shape.c, threads, [&](int64_t row, int) {
       table.prelu(x + row * shape.c, slope, y + row * shape.c, shape.c);
     });
     return;
   }
-  parallel_for(shape.outer * shape.c, threads, [&](int64_t row, int) {
+  parallel_batches(shape.outer * shape.c, shape.inner, threads, [&](int64_t row, int) {
     const int64_t at = row * shape.inner;
     leaky(x + at, y + at, shape.inner, slope[row % shape.c], T(0));
   });
@@ -46,7 +46,7 @@ void prelu_backward(const SlopeShape& shape, const T* g, const T* x, const T* sl
       }
     });
   } else {
-    parallel_for(parts * shape.c, threads, [&](int64_t row, int) {
+    parallel_batches(parts * shape.c, shape.inner, threads, [&](int64_t row, int) {
       const int64_t at = row * shape.inner;
       sums[static_cast<size_t>(row)] =
           table.leaky_backward(g + at, x + at, dx + at, shape.inner, slope[row % shape.c]);
