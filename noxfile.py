@@ -31,14 +31,22 @@ def lint(session: nox.Session) -> None:
 def asan(session: nox.Session) -> None:
     """Run the kernel tests under AddressSanitizer and UndefinedBehaviourSanitizer."""
     session.install(".[test]", "--config-settings=cmake.define.FASTCONV_SANITIZE=ON")
-    runtime = subprocess.check_output(["g++", "-print-file-name=libasan.so"], text=True).strip()
+    names = ("libasan.so", "libstdc++.so.6")  # the second: its exceptions are intercepted
+    runtime = " ".join(
+        subprocess.check_output(["g++", f"-print-file-name={name}"], text=True).strip()
+        for name in names
+    )
     session.run(
         "pytest",
         "-q",
         "-k",
         "conv or pool or winograd or depthwise or rows or resample or operators",
         *session.posargs,
-        env={"LD_PRELOAD": runtime, "ASAN_OPTIONS": "detect_leaks=0"},
+        env={
+            "LD_PRELOAD": runtime,
+            "ASAN_OPTIONS": "detect_leaks=0",
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        },
     )
 
 
