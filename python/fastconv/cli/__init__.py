@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError:  # not in the main thread
         before = None
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()  # what the interpreter would do too late for us to notice
+        return code
     except CommandError as error:
         print(f"fastconv {args.command}: error: {error}", file=sys.stderr)
         return 2
