@@ -2,11 +2,10 @@
 // falls into d x d phases, each of which is convolved without dilation, as an image of its own. The
 // phases are copied out with their padding, and their results woven into place.
 #include <algorithm>
+#include <limits>
 
-#include "memory.h"
 #include "parallel.h"
-#include "rows.h"
-#include "winograd.h"
+#include "winograd_lowered.h"
 
 namespace fastconv {
 namespace {
@@ -24,10 +23,6 @@ ConvProblem phases_of(const ConvProblem& p) {
   return q;
 }
 
-bool supports(const ConvProblem& p) {
-  return p.unit_stride() && !p.unit_dilation() && winograd::supports(phases_of(p));
-}
-
 // Planes of height x width beside their phases: element (y, x) of the plane is element ((y + top) /
 // rows, (x + left) / cols) of phase ((y + top) % rows, (x + left) % cols).
 struct Weave {
@@ -38,7 +33,6 @@ struct Weave {
   ptrdiff_t plane() const { return height * width; }
   ptrdiff_t phase_plane() const { return phase_height * phase_width; }
   ptrdiff_t phase() const { return channels * phase_plane(); }  // to the next one
-  size_t elements() const { return static_cast<size_t>(images * rows * cols * phase()); }
 };
 
 Weave input_weave(const ConvProblem& p, const ConvProblem& q) {
@@ -111,99 +105,54 @@ void put_together(const Weave& w, const T* phases, const T* residual, T lo, T hi
   });
 }
 
-template <int M, Direction D>
-const Algorithm& inner() {
-  if constexpr (D == Direction::forward) {
-    return M == 4 ? kWinogradForward : kWinograd2Forward;
-  } else if constexpr (D == Direction::input) {
-    return M == 4 ? kWinogradInput : kWinograd2Input;
-  } else {
-    return M == 4 ? kWinogradWeight : kWinograd2Weight;
+struct Dilated {
+  static ConvProblem problem(const ConvProblem& p) { return phases_of(p); }
+  static bool supports(const ConvProblem& p) {
+    return p.unit_stride() && !p.unit_dilation() && winograd::supports(phases_of(p));
   }
-}
-
-template <class T, int M, Direction D>
-void run(const ConvCall<T>& call) {
-  const ConvProblem& p = *call.p;
-  const ConvProblem q = phases_of(p);
-  const Weave in = input_weave(p, q), out = output_weave(p, q);
-  Carver carver(call.scratch);
-  T* const input = carver.take<T>(in.elements());
-  T* const output = carver.take<T>(out.elements());
-  ConvCall<T> phases = call;
-  phases.p = &q;
-  phases.input = input;
-  phases.grad = output;
-  phases.residual = nullptr;
-  phases.activation = Activation::none;
-  phases.scratch = carver.take<char>(0);
-  T lo, hi;
-  clamp_range(call.activation, &lo, &hi);
-  if (D != Direction::input) take_apart(in, call.input, input, call.threads);
-  if (D != Direction::forward) take_apart(out, call.grad, output, call.threads);
-  if (D == Direction::forward) phases.result = output;
-  if (D == Direction::input) phases.result = input;
-  inner<M, D>().template runner<T>().run(phases);
-  if (D == Direction::forward) {
-    put_together(out, output, call.residual, lo, hi, call.result, call.threads);
-  } else if (D == Direction::input) {
-    put_together<T>(in, input, nullptr, lo, hi, call.result, call.threads);
+  // A few cycles a vector where the dilation is 2, more than one an element beyond.
+  static double copy_cost(const ConvProblem& p, double lanes) {
+    return p.dil[2] > 2 ? 1.5 : 6 / lanes;
   }
-}
-
-template <class T, int M, Direction D>
-void prepare(const ConvProblem& p, const T* weight, void* prepared, int threads) {
-  inner<M, D>().template runner<T>().prepare(phases_of(p), weight, prepared, threads);
-}
-
-template <int M, Direction D>
-size_t workspace(const ConvProblem& p, size_t item, int threads, bool prepared) {
-  const ConvProblem q = phases_of(p);
-  const size_t in = input_weave(p, q).elements(), out = output_weave(p, q).elements();
-  return (item == 4 ? Carver::bytes<float>(in) + Carver::bytes<float>(out)
-                    : Carver::bytes<double>(in) + Carver::bytes<double>(out)) +
-         Carver::bytes<char>(0) + inner<M, D>().workspace(q, item, threads, prepared);
-}
-
-template <int M, Direction D>
-size_t prepared_bytes(const ConvProblem& p, size_t item) {
-  return inner<M, D>().prepared_bytes(phases_of(p), item);
-}
-
-// Copies of a few cycles a vector where the dilation is 2, of one an element beyond.
-template <int M, Direction D>
-double cost(const ConvProblem& p, size_t item, bool prepared) {
-  const ConvProblem q = phases_of(p);
-  const double lanes = kernels().vector_bytes / static_cast<double>(item);
-  const double copied =
-      static_cast<double>(input_weave(p, q).elements() + output_weave(p, q).elements());
-  return inner<M, D>().cost(q, item, prepared) + copied * (p.dil[2] > 2 ? 1.5 : 6 / lanes);
-}
-
-template <int M, Direction D>
-constexpr Algorithm row(const char* name, const char* summary) {
-  constexpr bool prepares = D == Direction::forward || D == Direction::input;
-  return {name,
-          D,
-          summary,
-          supports,
-          cost<M, D>,
-          workspace<M, D>,
-          prepared_bytes<M, D>,
-          {run<float, M, D>, prepares ? prepare<float, M, D> : nullptr},
-          {run<double, M, D>, prepares ? prepare<double, M, D> : nullptr}};
-}
+  template <class T>
+  static void take_input(const ConvProblem& p, const ConvProblem& q, const T* input, T* to,
+                         int threads) {
+    take_apart(input_weave(p, q), input, to, threads);
+  }
+  template <class T>
+  static void take_grad(const ConvProblem& p, const ConvProblem& q, const T* grad, T* to,
+                        int threads) {
+    take_apart(output_weave(p, q), grad, to, threads);
+  }
+  template <class T>
+  static void put_output(const ConvProblem& p, const ConvProblem& q, const T* from,
+                         const T* residual, T lo, T hi, T* result, int threads) {
+    put_together(output_weave(p, q), from, residual, lo, hi, result, threads);
+  }
+  template <class T>
+  static void put_input(const ConvProblem& p, const ConvProblem& q, const T* from, T* result,
+                        int threads) {
+    const T infinity = std::numeric_limits<T>::infinity();
+    put_together<T>(input_weave(p, q), from, nullptr, -infinity, infinity, result, threads);
+  }
+};
 
 constexpr const char* kSummary = "F(4x4, 3x3) of each phase of the dilation";
 constexpr const char* kSummary2 = "F(2x2, 3x3) of each phase of the dilation";
 
 }  // namespace
 
-const Algorithm kDilatedForward = row<4, Direction::forward>("winograd_dilated", kSummary);
-const Algorithm kDilatedInput = row<4, Direction::input>("winograd_dilated", kSummary);
-const Algorithm kDilatedWeight = row<4, Direction::weight>("winograd_dilated", kSummary);
-const Algorithm kDilated2Forward = row<2, Direction::forward>("winograd2_dilated", kSummary2);
-const Algorithm kDilated2Input = row<2, Direction::input>("winograd2_dilated", kSummary2);
-const Algorithm kDilated2Weight = row<2, Direction::weight>("winograd2_dilated", kSummary2);
+const Algorithm kDilatedForward =
+    winograd::lowered_row<Dilated, 4, Direction::forward>("winograd_dilated", kSummary);
+const Algorithm kDilatedInput =
+    winograd::lowered_row<Dilated, 4, Direction::input>("winograd_dilated", kSummary);
+const Algorithm kDilatedWeight =
+    winograd::lowered_row<Dilated, 4, Direction::weight>("winograd_dilated", kSummary);
+const Algorithm kDilated2Forward =
+    winograd::lowered_row<Dilated, 2, Direction::forward>("winograd2_dilated", kSummary2);
+const Algorithm kDilated2Input =
+    winograd::lowered_row<Dilated, 2, Direction::input>("winograd2_dilated", kSummary2);
+const Algorithm kDilated2Weight =
+    winograd::lowered_row<Dilated, 2, Direction::weight>("winograd2_dilated", kSummary2);
 
 }  // namespace fastconv

@@ -4,10 +4,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "memory.h"
 #include "parallel.h"
-#include "rows.h"
-#include "winograd.h"
+#include "winograd_lowered.h"
 
 namespace fastconv {
 namespace {
@@ -21,18 +19,6 @@ ConvProblem slabs_of(const ConvProblem& p) {
   q.in[0] = q.ker[0] = q.out[0] = q.stride[0] = q.dil[0] = 1;
   q.pad_lo[0] = q.pad_hi[0] = 0;
   return q;
-}
-
-bool supports(const ConvProblem& p) {
-  return p.rank == 3 && winograd::supports(slabs_of(p));
-}
-
-// Elements of the slabs' inputs, and of their outputs.
-size_t input_count(const ConvProblem& q) {
-  return static_cast<size_t>(q.n * q.c * q.in_plane());
-}
-size_t output_count(const ConvProblem& q) {
-  return static_cast<size_t>(q.n * q.k * q.out_plane());
 }
 
 // The slab of the input that output slab z reads at a depth tap; outside [0, D) it is zeros.
@@ -95,106 +81,59 @@ void each_output(const ConvProblem& p, int threads, const Use& use) {
   });
 }
 
-template <int M, Direction D>
-const Algorithm& inner() {
-  if constexpr (D == Direction::forward) {
-    return M == 4 ? kWinogradForward : kWinograd2Forward;
-  } else if constexpr (D == Direction::input) {
-    return M == 4 ? kWinogradInput : kWinograd2Input;
-  } else {
-    return M == 4 ? kWinogradWeight : kWinograd2Weight;
+struct Slabs {
+  static ConvProblem problem(const ConvProblem& p) { return slabs_of(p); }
+  static bool supports(const ConvProblem& p) {
+    return p.rank == 3 && winograd::supports(slabs_of(p));
   }
-}
-
-template <class T, int M, Direction D>
-void run(const ConvCall<T>& call) {
-  const ConvProblem& p = *call.p;
-  const ConvProblem q = slabs_of(p);
-  const int64_t plane = p.out[1] * p.out[2];
-  Carver carver(call.scratch);
-  T* const input = carver.take<T>(input_count(q));
-  T* const output = carver.take<T>(output_count(q));
-  ConvCall<T> slabs = call;
-  slabs.p = &q;
-  slabs.input = input;
-  slabs.grad = output;
-  slabs.residual = nullptr;
-  slabs.activation = Activation::none;
-  slabs.scratch = carver.take<char>(0);
-  if (D != Direction::input) gather_input(p, call.input, input, call.threads);
-  if (D != Direction::forward) {
-    each_output(p, call.threads, [&](int64_t to, int64_t from) {
-      std::copy_n(call.grad + from * plane, plane, output + to * plane);
+  // Copies go through memory beyond the caches.
+  static double copy_cost(const ConvProblem&, double lanes) { return 10 / lanes; }
+  template <class T>
+  static void take_input(const ConvProblem& p, const ConvProblem&, const T* input, T* to,
+                         int threads) {
+    gather_input(p, input, to, threads);
+  }
+  template <class T>
+  static void take_grad(const ConvProblem& p, const ConvProblem& q, const T* grad, T* to,
+                        int threads) {
+    const int64_t plane = q.out_plane();
+    each_output(p, threads, [&](int64_t slab, int64_t from) {
+      std::copy_n(grad + from * plane, plane, to + slab * plane);
     });
   }
-  if (D == Direction::forward) slabs.result = output;
-  if (D == Direction::input) slabs.result = input;
-  inner<M, D>().template runner<T>().run(slabs);
-  if (D == Direction::forward) {
-    T lo, hi;
-    clamp_range(call.activation, &lo, &hi);
-    each_output(p, call.threads, [&](int64_t from, int64_t to) {
-      const T* residual = call.residual ? call.residual + to * plane : nullptr;
-      of_type<T>(*kernels().gemm)
-          .spread(output + from * plane, 1, residual, plane, lo, hi, call.result + to * plane);
+  template <class T>
+  static void put_output(const ConvProblem& p, const ConvProblem& q, const T* from,
+                         const T* residual, T lo, T hi, T* result, int threads) {
+    const auto& gemm = of_type<T>(*kernels().gemm);
+    const int64_t plane = q.out_plane();
+    each_output(p, threads, [&](int64_t slab, int64_t to) {
+      const T* add = residual ? residual + to * plane : nullptr;
+      gemm.spread(from + slab * plane, 1, add, plane, lo, hi, result + to * plane);
     });
-  } else if (D == Direction::input) {
-    add_input(p, input, call.result, call.threads);
   }
-}
-
-template <class T, int M, Direction D>
-void prepare(const ConvProblem& p, const T* weight, void* prepared, int threads) {
-  inner<M, D>().template runner<T>().prepare(slabs_of(p), weight, prepared, threads);
-}
-
-template <int M, Direction D>
-size_t workspace(const ConvProblem& p, size_t item, int threads, bool prepared) {
-  const ConvProblem q = slabs_of(p);
-  const size_t in = input_count(q), out = output_count(q);
-  return (item == 4 ? Carver::bytes<float>(in) + Carver::bytes<float>(out)
-                    : Carver::bytes<double>(in) + Carver::bytes<double>(out)) +
-         Carver::bytes<char>(0) + inner<M, D>().workspace(q, item, threads, prepared);
-}
-
-template <int M, Direction D>
-size_t prepared_bytes(const ConvProblem& p, size_t item) {
-  return inner<M, D>().prepared_bytes(slabs_of(p), item);
-}
-
-// Copies go through memory beyond the caches.
-template <int M, Direction D>
-double cost(const ConvProblem& p, size_t item, bool prepared) {
-  const ConvProblem q = slabs_of(p);
-  const double lanes = kernels().vector_bytes / static_cast<double>(item);
-  const double copied = static_cast<double>(input_count(q) + output_count(q));
-  return inner<M, D>().cost(q, item, prepared) + copied * 10 / lanes;
-}
-
-template <int M, Direction D>
-constexpr Algorithm row(const char* name, const char* summary) {
-  constexpr bool prepares = D == Direction::forward || D == Direction::input;
-  return {name,
-          D,
-          summary,
-          supports,
-          cost<M, D>,
-          workspace<M, D>,
-          prepared_bytes<M, D>,
-          {run<float, M, D>, prepares ? prepare<float, M, D> : nullptr},
-          {run<double, M, D>, prepares ? prepare<double, M, D> : nullptr}};
-}
+  template <class T>
+  static void put_input(const ConvProblem& p, const ConvProblem&, const T* from, T* result,
+                        int threads) {
+    add_input(p, from, result, threads);
+  }
+};
 
 constexpr const char* kSummary = "F(4x4, 3x3) of each slab, the slabs it reads as channels";
 constexpr const char* kSummary2 = "F(2x2, 3x3) of each slab, the slabs it reads as channels";
 
 }  // namespace
 
-const Algorithm kSlabsForward = row<4, Direction::forward>("winograd_slabs", kSummary);
-const Algorithm kSlabsInput = row<4, Direction::input>("winograd_slabs", kSummary);
-const Algorithm kSlabsWeight = row<4, Direction::weight>("winograd_slabs", kSummary);
-const Algorithm kSlabs2Forward = row<2, Direction::forward>("winograd2_slabs", kSummary2);
-const Algorithm kSlabs2Input = row<2, Direction::input>("winograd2_slabs", kSummary2);
-const Algorithm kSlabs2Weight = row<2, Direction::weight>("winograd2_slabs", kSummary2);
+const Algorithm kSlabsForward =
+    winograd::lowered_row<Slabs, 4, Direction::forward>("winograd_slabs", kSummary);
+const Algorithm kSlabsInput =
+    winograd::lowered_row<Slabs, 4, Direction::input>("winograd_slabs", kSummary);
+const Algorithm kSlabsWeight =
+    winograd::lowered_row<Slabs, 4, Direction::weight>("winograd_slabs", kSummary);
+const Algorithm kSlabs2Forward =
+    winograd::lowered_row<Slabs, 2, Direction::forward>("winograd2_slabs", kSummary2);
+const Algorithm kSlabs2Input =
+    winograd::lowered_row<Slabs, 2, Direction::input>("winograd2_slabs", kSummary2);
+const Algorithm kSlabs2Weight =
+    winograd::lowered_row<Slabs, 2, Direction::weight>("winograd2_slabs", kSummary2);
 
 }  // namespace fastconv
