@@ -1,8 +1,6 @@
 #include "weight_gradient.h"
 
 namespace fastconv {
-namespace {}  // namespace
-
 PixelCut cut_pixels(const ConvProblem& p, int64_t most) {
   PixelCut c;
   c.taps.reserve(p.taps());
