@@ -115,6 +115,11 @@ bool spaced(const std::vector<int64_t>& at, int64_t step) {
   return true;
 }
 
+// Whether there are two entries or more, all as far apart as the first two.
+bool even(const std::vector<int64_t>& at) {
+  return at.size() > 1 && spaced(at, at[1]);
+}
+
 // ---- the axes shared out: rows and columns of a turn, and all others ----
 
 constexpr int64_t kMostTurned = 512;  // rows or columns in one go, so that tables stay small
@@ -265,6 +270,13 @@ void copy(std::vector<CopyAxis> axes, const E* from, E* to, int threads) {
       E* rows[4];
       for (int64_t i = 0; i < t.columns; ++i) rows[i] = to_ + t.column_at[i];
       kernels_.unravel(static_cast<int>(t.columns), f, t.rows, rows);
+    });
+    return;
+  }
+  if (even(layout.row_at) && even(layout.column_at)) {
+    const auto& gemm = of_type<E>(*kernels().gemm);
+    each_position(layout.outer, work, from, to, threads, [&](const E* f, E* to_) {
+      gemm.transpose(f, layout.row_at[1], t.rows, t.columns, to_, layout.column_at[1]);
     });
     return;
   }

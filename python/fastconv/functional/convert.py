@@ -6,21 +6,31 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record, wrap
 from ..dtypes import contiguous_format, has_channels_last
-from ._tools import is_float
+from ._tools import compiled, is_float
 
 __all__ = ["cast", "channels_last_layout", "clone", "contiguous"]
+
+
+def _copied(x: Array) -> Array:
+    """The values in C order, in memory of their own."""
+    if not compiled(x):
+        return np.array(x, order="C")
+    y: Array = _core.empty(x.shape, x.itemsize)
+    _core.copy(y, x)
+    return y
 
 
 def clone(input: Operand, *, memory_format: Any = None) -> Result:
     """A copy in memory of its own, laid out as `input` is unless a `memory_format` is given."""
     x = raw(input)
     if has_channels_last(memory_format):
-        y = np.moveaxis(np.moveaxis(x, 1, -1).copy(order="C"), -1, 1)
+        y = np.moveaxis(_copied(np.moveaxis(x, 1, -1)), -1, 1)
     else:
-        y = x.copy(order="C" if memory_format is contiguous_format else "K")
+        y = _copied(x) if memory_format is contiguous_format else x.copy(order="K")
     if not isinstance(input, TensorBase):
         return y
     return record("Clone", y, (input,), lambda g: (g,))
@@ -44,7 +54,7 @@ def cast(input: Operand, dtype: Any) -> Result:
 def channels_last_layout(x: Array) -> Array:
     """The same values with the channels (axis 1) next to each other in memory."""
     last = np.moveaxis(x, 1, -1)
-    return x if last.flags.c_contiguous else np.moveaxis(np.ascontiguousarray(last), -1, 1)
+    return x if last.flags.c_contiguous else np.moveaxis(_copied(last), -1, 1)
 
 
 def is_channels_last(x: Array) -> bool:
@@ -67,7 +77,7 @@ def contiguous(input: Operand, memory_format: Any = None) -> Result:
     x, last = raw(input), has_channels_last(memory_format)
     y = channels_last_layout(x) if last else x
     if not last and not x.flags.c_contiguous:
-        y = x.copy(order="C")
+        y = _copied(x)
     if y is x:
         return input
     return record("Contiguous", y, (input,), lambda g: (g,)) if isinstance(input, TensorBase) else y
