@@ -183,17 +183,14 @@ void unpacked_block(const GemmBlock<T>& given) {
     ptrdiff_t i = 0;
     if constexpr (kPacksOnTheWay<T>) {
       if (end - j == NR && groups.count > 1 && groups.begin(1) >= kFewestPacking) {
-        // The next panel's lines, one vector of each row of the source after the other, are spread
-        // over the first two or four groups.
-        const int pace = g.depth > 128;
-        const ptrdiff_t turns = ptrdiff_t{1} << pace;
+        // The next panel's lines, half a vector's rows of the source after the other, are spread
+        // over the first four groups.
         const auto ahead = [&](ptrdiff_t group) {
-          const ptrdiff_t lane = end + (group / turns + 1) * kLanes<T> - 1;
-          const ptrdiff_t first = group % turns * g.depth / turns;
-          return Ahead<T>{g.source + lane, g.source_off + first, pace};
+          const ptrdiff_t lane = end + (group / 2 + 1) * kLanes<T> - 1;
+          return Ahead<T>{g.source + lane, g.source_off + group % 2 * (g.depth / 2)};
         };
         pick_packing<T, kTileRows>(groups.begin(1))(g, j, ahead(0));
-        for (i = 1; i < groups.count && i < kTileVectors * turns; ++i) {
+        for (i = 1; i < groups.count && i < 2 * kTileVectors; ++i) {
           const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
           pick_fetching<T, kTileRows>(rows)(g, r0, j, ahead(i));
         }
@@ -252,7 +249,7 @@ void gathered_block(const GemmBlock<T>& given) {
     if (!narrow && runs <= kMostRuns && groups.begin(1) >= kFewestPacking) {
       if (g.segments[0].len == kTileLanes<T>) {
         g.source += g.segments[0].src;
-        const Ahead<T> nothing{g.source, g.source_off, 0};
+        const Ahead<T> nothing{g.source, g.source_off};
         pick_packing<T, kTileRows>(groups.begin(1))(g, 0, nothing);
       } else {
         pick_gathering<T, kTileRows>(groups.begin(1))(g);

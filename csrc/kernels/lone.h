@@ -72,7 +72,8 @@ class LoneLane {
  public:
   template <class Where>
   LoneLane(const GemmBlock<T>& g, const Where& b)
-      : there_(g.lone_lane && g.a_contiguous && g.depth <= kLoneDepth), at_(g.lanes - 1) {
+      : there_(g.lone_lane && g.a_contiguous && g.depth <= kLoneDepth && dense(g)),
+        at_(g.lanes - 1) {
     for (ptrdiff_t k = 0; there_ && k < g.depth; ++k) lane_[k] = b(k)[at_];
   }
   ptrdiff_t count() const { return there_; }

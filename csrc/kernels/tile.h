@@ -12,14 +12,18 @@ namespace {
 // AVX-512: 14 x 32, AVX2: 6 x 16, NEON: 14 x 8, SSE2: 6 x 8 (floats).
 constexpr int kTileRows = kRegisters == 32 ? 14 : 6;
 
-// Rows of A lie a_row apart. An address is a base and one scaled register, so three multiples of
-// a_row and a base every five rows reach all of them. Every other scalar instruction of the sum
-// over the depth competes with the FMAs for their two ports, and costs a few percent.
+// Rows of A lie a_row apart. An address is a base and one register, alone or times four or eight
+// (compilers turn twice into another addition), so three multiples of a_row and a base every five
+// rows reach all of them. Every other scalar instruction of the sum over the depth competes with
+// the FMAs for their two ports, and costs a few percent.
 template <class T, int R>
 class RowsOfA {
  public:
   FC_INLINE RowsOfA(const T* a, ptrdiff_t a_row)
-      : one_(a_row * static_cast<ptrdiff_t>(sizeof(T))), three_(3 * one_), five_(5 * one_) {
+      : one_(a_row * static_cast<ptrdiff_t>(sizeof(T))),
+        two_(2 * one_),
+        three_(3 * one_),
+        five_(5 * one_) {
     keep();
     hide(five_);
     move_to(a);
@@ -36,6 +40,7 @@ class RowsOfA {
   // registers.
   FC_INLINE void keep() {
     hide(one_);
+    hide(two_);
     hide(three_);
   }
   FC_INLINE void advance(ptrdiff_t elements) {
@@ -51,10 +56,9 @@ class RowsOfA {
     const int distance = i - 5 * base;
     return reinterpret_cast<const T*>(distance == 0   ? p
                                       : distance == 1 ? p + one_
-                                      : distance == 2 ? p + 2 * one_
+                                      : distance == 2 ? p + two_
                                       : distance == 3 ? p + three_
                                       : distance == 4 ? p + 4 * one_
-                                      : distance == 6 ? p + 2 * three_
                                       : distance == 8 ? p + 8 * one_
                                                       : p + 4 * three_);
   }
@@ -62,36 +66,67 @@ class RowsOfA {
  private:
   static constexpr int kBases = R > 10 ? 3 : R > 5 ? 2 : 1;
   static constexpr bool reaches(int distance) {
-    return distance <= 4 || distance == 6 || distance == 8 || distance == 12;
+    return distance <= 4 || distance == 8 || distance == 12;
   }
 
-  ptrdiff_t one_, three_, five_;  // bytes
+  ptrdiff_t one_, two_, three_, five_;  // bytes
   const char* base_[kBases] = {};
 };
 
-// Index k of the depth, counted from the bases of A; b is B(k, 0).
-template <class T, int R, int NV>
-FC_INLINE void step(const RowsOfA<T, R>& a, ptrdiff_t k, const T* b, ptrdiff_t b_panel,
-                    Vec<T> (&acc)[R][NV]) {
-  constexpr int L = kLanes<T>;
-  Vec<T> bv[NV];
-  FC_UNROLL for (int v = 0; v < NV; ++v) {
-    bv[v] = load(b + (v / kTileVectors) * b_panel + (v % kTileVectors) * L);
-    pin(bv[v]);
+// acc += x b, in acc's own register. GCC would turn the accumulators of two steps around through
+// more registers than there are, where all but one of them are taken.
+template <class T>
+FC_INLINE void accumulate(Vec<T>& acc, const Vec<T>& x, const Vec<T>& b) {
+#if defined(__AVX512F__) && !defined(__clang__)
+  if constexpr (sizeof(T) == 4) {
+    asm("vfmadd231ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(b));
+  } else {
+    asm("vfmadd231pd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(b));
   }
+#else
+  acc = fma(x, b, acc);
+#endif
+}
+
+// B(k, 0) and the lanes after it, in registers.
+template <class T, int NV>
+struct RowOfB {
+  Vec<T> v[NV];
+};
+
+// Read at b, and at the panels after it.
+template <class T, int NV>
+FC_INLINE RowOfB<T, NV> row_of_b(const T* b, ptrdiff_t b_panel) {
+  RowOfB<T, NV> row;
+  FC_UNROLL for (int v = 0; v < NV; ++v) {
+    row.v[v] = load(b + (v / kTileVectors) * b_panel + (v % kTileVectors) * kLanes<T>);
+    pin(row.v[v]);
+  }
+  return row;
+}
+
+// Index k of the depth, counted from the bases of A.
+template <class T, int R, int NV>
+FC_INLINE void step(const RowsOfA<T, R>& a, ptrdiff_t k, const RowOfB<T, NV>& b,
+                    Vec<T> (&acc)[R][NV]) {
   FC_UNROLL for (int i = 0; i < R; ++i) {
     Vec<T> x = splat(*a.at(i, k));
-    if constexpr (NV > kTileVectors) pin(x);  // or each product would broadcast it anew
-    FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
+    if constexpr (NV > kTileVectors) {
+      pin(x);  // or each product would broadcast it anew
+      FC_UNROLL for (int v = 0; v < NV; ++v) accumulate<T>(acc[i][v], x, b.v[v]);
+    } else {
+      FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, b.v[v], acc[i][v]);
+    }
   }
 }
 
-// acc += A B over the whole depth. before(k) is run before each step and gives B(k, 0).
-template <class T, int R, int NV, class Before>
-FC_INLINE void sum(const GemmBlock<T>& g, ptrdiff_t row, const Before& before,
+// acc += A B over the whole depth. next(k) is run before each step and gives B's row k; between()
+// is run once every two steps.
+template <class T, int R, int NV, class Next, class Between>
+FC_INLINE void sum(const GemmBlock<T>& g, ptrdiff_t row, const Next& next, Between&& between,
                    Vec<T> (&acc)[R][NV]) {
   const T* const a = g.a + row * g.a_row;
-  const ptrdiff_t b_panel = g.b_panel, depth = g.depth;
+  const ptrdiff_t depth = g.depth;
   const ptrdiff_t* a_off = g.a_off;
   RowsOfA<T, R> rows(a, g.a_row);
   ptrdiff_t k = 0;
@@ -99,16 +134,31 @@ FC_INLINE void sum(const GemmBlock<T>& g, ptrdiff_t row, const Before& before,
     rows.move_to(a + a_off[0]);
     for (; k + 2 <= depth; k += 2) {
       rows.keep();
-      step<T, R, NV>(rows, 0, before(k), b_panel, acc);
-      step<T, R, NV>(rows, 1, before(k + 1), b_panel, acc);
+      between();
+      step<T, R, NV>(rows, 0, next(k), acc);
+      step<T, R, NV>(rows, 1, next(k + 1), acc);
       rows.advance(2);
     }
   }
   for (; k < depth; ++k) {
     rows.move_to(a + a_off[k]);
-    step<T, R, NV>(rows, 0, before(k), b_panel, acc);
+    step<T, R, NV>(rows, 0, next(k), acc);
   }
 }
+
+// Nothing happens between two steps.
+struct Nothing {
+  FC_INLINE void operator()() const {}
+};
+
+// Lines that a tile fetches for later: more at a time than the first-level cache can wait for would
+// hold up the sum.
+template <class T>
+struct Ahead {
+  const T* from;
+  const ptrdiff_t* off;
+  FC_INLINE void operator()() { __builtin_prefetch(from + *off++, 0, 2); }
+};
 
 // Where the sums of R rows x NV vectors start.
 template <class T, int R, int NV>
@@ -204,20 +254,12 @@ __attribute__((noinline)) void tiles(const GemmBlock<T>& g, ptrdiff_t row, ptrdi
     start<T, R, NV>(g, row, acc);
     const T* const b = g.b + j / kTileLanes<T> * g.b_panel;
     const ptrdiff_t* const b_off = g.b_off;
-    sum<T, R, NV>(g, row, [=](ptrdiff_t k) FC_LAMBDA { return b + b_off[k]; }, acc);
+    const ptrdiff_t b_panel = g.b_panel;
+    const auto next = [=](ptrdiff_t k) FC_LAMBDA { return row_of_b<T, NV>(b + b_off[k], b_panel); };
+    sum<T, R, NV>(g, row, next, Nothing{}, acc);
     finish<T, R, NV>(g, row, j, end, acc);
   }
 }
-
-// Lines that a tile fetches for later, one every 2^pace steps: more at a time than the first-level
-// cache can wait for would hold up the sum.
-template <class T>
-struct Ahead {
-  const T* from;
-  const ptrdiff_t* off;
-  int pace;
-  FC_INLINE void fetch(ptrdiff_t k) const { __builtin_prefetch(from + off[k >> pace], 0, 2); }
-};
 
 // The first rows of the one panel at lane j, read from the source and packed on the way.
 template <class T, int R>
@@ -229,16 +271,15 @@ __attribute__((noinline)) void tile_packing(const GemmBlock<T>& g, ptrdiff_t j,
   const T* const source = g.source + j;
   const ptrdiff_t* const off = g.source_off;
   T* const panel = g.panel;
-  const Ahead<T> ahead = given;
+  Ahead<T> ahead = given;
   const auto pack = [=](ptrdiff_t k) FC_LAMBDA {
-    ahead.fetch(k);
-    const T* from = source + off[k];
+    const auto row = row_of_b<T, kTileVectors>(source + off[k], 0);
     FC_UNROLL for (int v = 0; v < kTileVectors; ++v) {
-      store(panel + k * kTileLanes<T> + v * L, load(from + v * L));
+      store(panel + k * kTileLanes<T> + v * L, row.v[v]);
     }
-    return from;
+    return row;
   };
-  sum<T, R, kTileVectors>(g, 0, pack, acc);
+  sum<T, R, kTileVectors>(g, 0, pack, ahead, acc);
   finish<T, R, kTileVectors>(g, 0, j, j + kTileLanes<T>, acc);
 }
 
@@ -256,12 +297,15 @@ __attribute__((noinline)) void tile_gathering(const GemmBlock<T>& g) {
   const ptrdiff_t* const off = g.source_off;
   T* const panel = g.panel;
   const auto gather = [=](ptrdiff_t k) FC_LAMBDA {
-    T* to = panel + k * kTileLanes<T>;
-    FC_UNROLL for (int v = 0; v < kTileVectors; ++v)
-        store(to + v * L, runs.get(source + off[k], v));
-    return to;
+    RowOfB<T, kTileVectors> row;
+    FC_UNROLL for (int v = 0; v < kTileVectors; ++v) {
+      row.v[v] = runs.get(source + off[k], v);
+      pin(row.v[v]);
+      store(panel + k * kTileLanes<T> + v * L, row.v[v]);
+    }
+    return row;
   };
-  sum<T, R, kTileVectors>(g, 0, gather, acc);
+  sum<T, R, kTileVectors>(g, 0, gather, Nothing{}, acc);
   finish<T, R, kTileVectors>(g, 0, 0, g.lanes, acc);
 }
 
@@ -272,12 +316,11 @@ __attribute__((noinline)) void tile_fetching(const GemmBlock<T>& g, ptrdiff_t ro
   Vec<T> acc[R][kTileVectors];
   start<T, R, kTileVectors>(g, row, acc);
   const T* const panel = g.panel;
-  const Ahead<T> ahead = given;
+  Ahead<T> ahead = given;
   const auto fetch = [=](ptrdiff_t k) FC_LAMBDA {
-    ahead.fetch(k);
-    return panel + k * kTileLanes<T>;
+    return row_of_b<T, kTileVectors>(panel + k * kTileLanes<T>, 0);
   };
-  sum<T, R, kTileVectors>(g, row, fetch, acc);
+  sum<T, R, kTileVectors>(g, row, fetch, ahead, acc);
   finish<T, R, kTileVectors>(g, row, j, j + kTileLanes<T>, acc);
 }
 
