@@ -30,6 +30,9 @@ struct GemmBlock {
   const T* b;
   ptrdiff_t b_panel;
   const ptrdiff_t* b_off;
+  // The depth may be runs of so many indices, in which A is contiguous and B follows itself:
+  // a_off[k + 1] = a_off[k] + 1 and b_off[k + 1] = b_off[k] + nr. 0: it is not.
+  ptrdiff_t run;
   // Or B is not packed yet: B(k, j) = source[source_off[k] + j], of which nothing is read beyond
   // the lanes. Panel after panel is then packed on its way through the first rows, into `panel`,
   // and read there by the others through b_off.

@@ -43,6 +43,9 @@ struct RowGroups {
   ptrdiff_t begin(ptrdiff_t i) const { return rows * i / count; }
 };
 
+// As many rows as two panels at a time leave registers for.
+constexpr int kFewRows = (kRegisters - 1) / (2 * kTileVectors) - 1;
+
 // All lanes for one group of rows, the A panel staying in L1.
 template <class T>
 FC_INLINE void row_group(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows) {
@@ -50,10 +53,10 @@ FC_INLINE void row_group(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows) {
   constexpr int NR = kTileLanes<T>;
   ptrdiff_t j = 0;
   // Few rows leave accumulators idle: two panels at a time keep the FMA pipes full.
-  if (rows <= kTileRows / 2 && g.lanes > NR) {
+  if (rows <= kFewRows && g.lanes > NR) {
     const ptrdiff_t rest = g.lanes % (2 * NR);
     j = rest > NR || rest == 0 ? g.lanes : g.lanes - rest;
-    pick_tiles<T, 2 * kTileVectors, kTileRows / 2>(rows)(g, row, 0, j);
+    pick_tiles<T, 2 * kTileVectors, kFewRows>(rows)(g, row, 0, j);
   }
   if (j == g.lanes) return;
   // A last vector of its own costs half of a whole tile.

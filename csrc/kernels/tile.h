@@ -141,10 +141,38 @@ FC_INLINE void sum(const GemmBlock<T>& g, ptrdiff_t row, const Next& next, Betwe
     }
   }
   for (; k < depth; ++k) {
+    rows.keep();
     rows.move_to(a + a_off[k]);
     step<T, R, NV>(rows, 0, next(k), acc);
   }
 }
+
+// acc += A B over a depth of runs; b is B(0, 0).
+template <class T, int R, int NV>
+FC_INLINE void sum_runs(const GemmBlock<T>& g, ptrdiff_t row, const T* b, Vec<T> (&acc)[R][NV]) {
+  constexpr ptrdiff_t NR = kTileLanes<T>;
+  const T* const a = g.a + row * g.a_row;
+  const ptrdiff_t b_panel = g.b_panel, run = g.run, depth = g.depth;
+  RowsOfA<T, R> rows(a, g.a_row);
+  for (ptrdiff_t k = 0; k < depth; k += run) {
+    rows.move_to(a + g.a_off[k]);
+    const T* from = b + g.b_off[k];
+    const T* const end = from + run / 2 * (2 * NR);
+    for (; from != end; from += 2 * NR) {
+      rows.keep();
+      step<T, R, NV>(rows, 0, row_of_b<T, NV>(from, b_panel), acc);
+      step<T, R, NV>(rows, 1, row_of_b<T, NV>(from + NR, b_panel), acc);
+      rows.advance(2);
+    }
+    if (run & 1) step<T, R, NV>(rows, 0, row_of_b<T, NV>(from, b_panel), acc);
+  }
+}
+
+// Where that is worth code of its own: for floats in wide registers, and many rows of them.
+template <class T>
+constexpr bool kRuns = sizeof(T) == 4 && (kVectorBytes >= 32 || kRegisters == 32);
+template <class T, int R, int NV>
+constexpr bool kSumsRuns = kRuns<T> && NV == kTileVectors && R >= kTileRows / 2;
 
 // Nothing happens between two steps.
 struct Nothing {
@@ -256,7 +284,12 @@ __attribute__((noinline)) void tiles(const GemmBlock<T>& g, ptrdiff_t row, ptrdi
     const ptrdiff_t* const b_off = g.b_off;
     const ptrdiff_t b_panel = g.b_panel;
     const auto next = [=](ptrdiff_t k) FC_LAMBDA { return row_of_b<T, NV>(b + b_off[k], b_panel); };
-    sum<T, R, NV>(g, row, next, Nothing{}, acc);
+    bool summed = false;
+    if constexpr (kSumsRuns<T, R, NV>) {
+      summed = g.run > 0;
+      if (summed) sum_runs<T, R, NV>(g, row, b, acc);
+    }
+    if (!summed) sum<T, R, NV>(g, row, next, Nothing{}, acc);
     finish<T, R, NV>(g, row, j, end, acc);
   }
 }

@@ -87,7 +87,14 @@ __attribute__((noinline)) void wide_tile(const GemmBlock<T>& g, ptrdiff_t row, p
   const auto rest = [&g](ptrdiff_t k) FC_LAMBDA {
     return row_of_b<T, kWideVectors>(g.b + g.b_off[k], g.b_panel);
   };
-  wide_sum<T, R>(g, row, whole ? whole_vectors<T>(g.depth) : 0, next, rest, beside, acc);
+  bool summed = false;
+  if constexpr (kRuns<T>) {
+    summed = g.run > 0 && !beside.lane;
+    if (summed) sum_runs<T, R>(g, row, g.b, acc);
+  }
+  if (!summed) {
+    wide_sum<T, R>(g, row, whole ? whole_vectors<T>(g.depth) : 0, next, rest, beside, acc);
+  }
   finish<T, R, kWideVectors>(g, row, j, end, acc);
 }
 

@@ -114,6 +114,7 @@ void run_task(const ConvProblem& p, const Cut& c, const T* input, const T* grad,
         view_block(p, c.pixels, view, input + group * p.cg() * p.in_plane(), c0, cn, b, strip);
     g.depth = pixels;
     g.a_contiguous = counts_up(a_off, pixels);
+    g.run = g.a_contiguous ? pixels : b.extent(2);
     g.b_panel = pixels * nr;
     g.accumulate = i > 0;
     for (int64_t tap = 0; tap < taps; ++tap) {

@@ -135,6 +135,7 @@ class Run {
             (b.lo[0] * p_.out[1] + b.lo[1]) * p_.out[2] + b.lo[2];
       g.depth = known;
       g.a_contiguous = b.images == 1;
+      g.run = known / b.images;
       g.b_panel = known * nr;
       g.accumulate = i > first;
       gemm.block(g);
