@@ -16,7 +16,13 @@ double product_cost(double rows, double vectors, double pixels) {
   const double slow = filled * std::min(vectors, 4.0) < 8
                           ? 8 / (filled * std::min(vectors, 4.0))
                           : 1.0;  // too few sums to hide the latency
-  return rows * vectors * pixels * 0.5 * std::max(slow, 1 + 1.2 / filled);
+  return rows * vectors * pixels * 0.5 * std::max(slow, 1 + 0.6 / filled);
+}
+
+// Padded or strided, x comes through a strip; split by column phase it comes more slowly.
+double fill_cost(const ConvProblem& p, double lanes) {
+  if (!p.padded() && p.stride[2] == 1) return 0;
+  return static_cast<double>(p.n * p.cg() * p.in_plane()) / lanes * (p.stride[2] > 1 ? 14 : 5);
 }
 
 double positions_cost(const ConvProblem& p, double lanes) {
@@ -24,7 +30,7 @@ double positions_cost(const ConvProblem& p, double lanes) {
   const double vectors = std::ceil(static_cast<double>(p.reduction()) / lanes);
   const double width = static_cast<double>(p.taps() == 1 ? p.out_plane() : p.out[2]);
   const double turn = vectors * std::ceil(width / lanes) * lanes / width * pixels * 5;
-  return product_cost(static_cast<double>(p.kg()), vectors, pixels) + turn;
+  return product_cost(static_cast<double>(p.kg()), vectors, pixels) + turn + fill_cost(p, lanes);
 }
 
 double outputs_cost(const ConvProblem& p, double lanes) {
@@ -32,7 +38,7 @@ double outputs_cost(const ConvProblem& p, double lanes) {
   const double vectors = std::ceil(static_cast<double>(p.kg()) / lanes);
   const double taps = static_cast<double>(p.taps());
   return taps * product_cost(static_cast<double>(p.cg()), vectors, pixels) + vectors * pixels * 4 +
-         static_cast<double>(p.reduction()) * vectors * 12;
+         static_cast<double>(p.reduction()) * vectors * 12 + fill_cost(p, lanes);
 }
 
 bool by_positions(const ConvProblem& p, size_t item) {

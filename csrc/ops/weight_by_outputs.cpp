@@ -6,6 +6,8 @@
 namespace fastconv {
 namespace {
 
+constexpr int64_t kSide = 64;  // output channels whose transposed gradient is kept at a time
+
 struct Cut {
   PixelCut pixels;
   int64_t k_part, k_parts;  // output channels of a task
@@ -13,27 +15,40 @@ struct Cut {
   int64_t tasks(const ConvProblem& p) const { return p.groups * k_parts * c_parts; }
 };
 
+// Every task fills the strip of its channels and transposes its gradient: the parts between which
+// both cost least. Its sums and its strip stay in the second-level cache.
 template <class T>
 Cut cut(const ConvProblem& p, int threads) {
   const auto& gemm = of_type<T>(*kernels().gemm);
-  const int64_t nr = gemm.nr;
+  const int64_t nr = gemm.nr, mr = gemm.mr, cg = std::max<int64_t>(p.cg(), 1);
   Cut c;
   c.pixels = cut_pixels(p, 384);
-  c.k_part = std::min(ceil_div(p.kg(), nr) * nr, std::max<int64_t>(nr, 64));
-  c.c_part = p.cg();
-  if (threads > 1) {
-    // First fewer output channels a task, down to one panel; then fewer input channels.
-    const int64_t want = 3 * threads;
-    if (p.groups * ceil_div(p.kg(), c.k_part) < want) c.k_part = nr;
-    const int64_t tasks = p.groups * ceil_div(p.kg(), c.k_part);
-    if (tasks < want) {
-      const int64_t parts = std::min(ceil_div(want, tasks), ceil_div(p.cg(), gemm.mr));
-      c.c_part = ceil_div(p.cg(), std::max<int64_t>(parts, 1));
-    }
+  const int64_t budget = static_cast<int64_t>(l2_bytes() / 4 / sizeof(T));
+  const int64_t strip = c.pixels.images * c.pixels.shape.plane();
+  const int64_t filled = c.pixels.strip ? p.stride[0] * p.stride[1] * p.stride[2] : 0;
+  const int64_t side = std::max(kSide, nr);
+  int64_t least = -1;
+  for (int64_t parts = ceil_div(p.kg(), side); parts > 0; --parts) {
+    const int64_t k_part = ceil_div(ceil_div(p.kg(), parts), side) * side;
+    const int64_t most =
+        std::min(budget / (p.taps() * k_part), budget / std::max<int64_t>(strip, 1));
+    const int64_t c_parts = ceil_div(cg, std::max(most, mr));
+    const int64_t cost = 3 * filled * cg * parts + 2 * p.kg() * c_parts;
+    if (least >= 0 && cost >= least) continue;
+    least = cost;
+    c.k_part = k_part;
+    c.c_part = ceil_div(cg, c_parts);
   }
-  c.c_part = std::max<int64_t>(c.c_part, 1);
+  c.k_part = std::min(c.k_part, ceil_div(p.kg(), nr) * nr);
   c.k_parts = ceil_div(p.kg(), c.k_part);
-  c.c_parts = ceil_div(p.cg(), c.c_part);
+  // Enough tasks for the threads: first fewer input channels, then fewer output channels.
+  const int64_t want = threads > 1 ? ceil_div(3 * threads, p.groups * c.k_parts) : 1;
+  if (ceil_div(cg, c.c_part) < want) c.c_part = std::max(ceil_div(cg, want), std::min(cg, mr));
+  c.c_parts = ceil_div(cg, c.c_part);
+  if (threads > 1 && p.groups * c.k_parts * c.c_parts < 2 * threads) {
+    c.k_part = ceil_div(ceil_div(p.kg(), ceil_div(2 * threads, p.groups * c.c_parts)), nr) * nr;
+    c.k_parts = ceil_div(p.kg(), c.k_part);
+  }
   return c;
 }
 
@@ -42,7 +57,8 @@ size_t per_thread(const ConvProblem& p, const Cut& c) {
   return 2 * Carver::bytes<ptrdiff_t>(c.pixels.pixels()) +
          (c.pixels.strip ? Carver::bytes<T>(c.pixels.images * c.c_part * c.pixels.shape.plane())
                          : 0) +
-         Carver::bytes<T>(c.pixels.pixels() * c.k_part) +
+         Carver::bytes<T>(c.pixels.pixels() *
+                          std::max<int64_t>(kSide, of_type<T>(*kernels().gemm).nr)) +
          Carver::bytes<T>(c.c_part * p.taps() * c.k_part);
 }
 
@@ -79,7 +95,8 @@ void run_task(const ConvProblem& p, const Cut& c, const T* input, const T* grad,
   ptrdiff_t* b_off = own.take<ptrdiff_t>(c.pixels.pixels());
   T* strip =
       c.pixels.strip ? own.take<T>(c.pixels.images * c.c_part * c.pixels.shape.plane()) : nullptr;
-  T* turned = own.take<T>(c.pixels.pixels() * c.k_part);
+  const int64_t side = std::max(kSide, nr);
+  T* turned = own.take<T>(c.pixels.pixels() * side);
   T* sums = own.take<T>(c.c_part * taps * c.k_part);
 
   GemmBlock<T> g{};
@@ -89,10 +106,9 @@ void run_task(const ConvProblem& p, const Cut& c, const T* input, const T* grad,
   g.b_off = b_off;
   g.c_row = taps * c.k_part;
   g.rows = cn;
-  g.lanes = kn;
   // Lanes beyond the last output channel are computed and dropped. Whatever the scratch held before
   // would be read as numbers there, and subnormal ones cost a hundred times as much.
-  if (kn % nr != 0) std::fill_n(turned, c.pixels.pixels() * c.k_part, T(0));
+  if (kn % nr != 0) std::fill_n(turned, c.pixels.pixels() * side, T(0));
   Block known{};  // whose offsets are in the tables
   for (int64_t i = 0; i < blocks; ++i) {
     const Block b = pixel_block(p, c.pixels, i);
@@ -102,14 +118,6 @@ void run_task(const ConvProblem& p, const Cut& c, const T* input, const T* grad,
       fill_offsets(b, view, nr, a_off, b_off);
       known = b;
     }
-    const T* dy = grad + (b.image * p.k + group * p.kg() + k0) * plane +
-                  (b.lo[0] * p.out[1] + b.lo[1]) * p.out[2] + b.lo[2];
-    for (int64_t k = 0; k < kn; k += nr) {
-      for (int64_t n = 0; n < b.images; ++n) {
-        gemm.transpose(dy + (n * p.k + k) * plane, plane, std::min(nr, kn - k), per_image,
-                       turned + k * pixels + n * per_image * nr, nr);
-      }
-    }
     const T* x =
         view_block(p, c.pixels, view, input + group * p.cg() * p.in_plane(), c0, cn, b, strip);
     g.depth = pixels;
@@ -117,10 +125,21 @@ void run_task(const ConvProblem& p, const Cut& c, const T* input, const T* grad,
     g.run = g.a_contiguous ? pixels : b.extent(2);
     g.b_panel = pixels * nr;
     g.accumulate = i > 0;
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      g.a = x + tap_offset(p, c.pixels, tap);
-      g.c = sums + tap * c.k_part;
-      gemm.block(g);
+    const T* dy = grad + (b.image * p.k + group * p.kg() + k0) * plane +
+                  (b.lo[0] * p.out[1] + b.lo[1]) * p.out[2] + b.lo[2];
+    for (int64_t first = 0; first < kn; first += side) {
+      g.lanes = std::min(side, kn - first);
+      for (int64_t k = 0; k < g.lanes; k += nr) {
+        for (int64_t n = 0; n < b.images; ++n) {
+          gemm.transpose(dy + (n * p.k + first + k) * plane, plane, std::min(nr, g.lanes - k),
+                         per_image, turned + k * pixels + n * per_image * nr, nr);
+        }
+      }
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        g.a = x + tap_offset(p, c.pixels, tap);
+        g.c = sums + tap * c.k_part + first;
+        gemm.block(g);
+      }
     }
   }
   T* dw = result + ((group * p.kg() + k0) * p.cg() + c0) * taps;
