@@ -63,7 +63,7 @@ def inference(name: str, x: np.ndarray, threads: int, wanted: list[str]) -> dict
 
         def run() -> np.ndarray:
             with fastconv.no_grad():
-                return np.asarray(ours(fastconv.tensor(x)))
+                return np.asarray(ours(fastconv.from_numpy(x)))
 
         calls["fastconv"] = run
     inference_mode = torch.inference_mode()

@@ -19,6 +19,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     fastconv::register_linear(m.ptr());
     fastconv::register_plan(m.ptr());
     fastconv::register_program(m.ptr());
+    fastconv::register_flow(m.ptr());
     fastconv::register_batch_norm(m.ptr());
     fastconv::register_norm(m.ptr());
     fastconv::register_normalize(m.ptr());

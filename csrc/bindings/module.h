@@ -17,6 +17,7 @@ inline void add_methods(PyObject* module, PyMethodDef* methods) {
 
 void register_batch_norm(PyObject* module);
 void register_conv(PyObject* module);
+void register_flow(PyObject* module);
 void register_gates(PyObject* module);
 void register_loss(PyObject* module);
 void register_softmax(PyObject* module);

@@ -10,7 +10,7 @@
 //   ("unary", name, a, b)
 //   ("flatten", first, last)
 //   ("excite", steps)                       from an image's means to what scales its channels
-#include "../ops/program.h"
+#include "program.h"
 
 #include <cstring>
 #include <string>
@@ -232,10 +232,20 @@ PyType_Slot kSlots[] = {
 PyType_Spec kSpec = {"fastconv._core.Program", sizeof(ProgramObject), 0, Py_TPFLAGS_DEFAULT,
                      kSlots};
 
+PyObject* program_type = nullptr;
+
 }  // namespace
+
+const Program& program_of(PyObject* o) {
+  if (!PyObject_TypeCheck(o, reinterpret_cast<PyTypeObject*>(program_type))) {
+    throw type_error("expected a program, but got " + type_name(o));
+  }
+  return *self_of(o)->program;
+}
 
 void register_program(PyObject* module) {
   Ref type(PyType_FromSpec(&kSpec));
+  program_type = type.get();
   if (PyModule_AddObject(module, "Program", type.get()) < 0) throw python_error{};
   type.release();
 }

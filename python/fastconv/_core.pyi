@@ -155,6 +155,16 @@ class Program:
         self, x: _Array | list[_Array], residual: _Array | None, out: _Array | None, /
     ) -> _Array: ...
 
+class Flow:
+    def __new__(
+        cls,
+        inputs: Sequence[tuple[Sequence[int], int]],
+        steps: Sequence[tuple[Any, tuple[int, ...], int]],
+        outputs: tuple[int, ...],
+        /,
+    ) -> Any: ...
+    def run(self, inputs: list[_Array], /) -> list[_Array]: ...
+
 # Vectors along an axis divided by max(length, eps), or if `rms` by sqrt(mean square + eps), and 1 /
 # that for each.
 def normalize(x: _Array, axis: int, eps: float, rms: bool, /) -> tuple[_Array, _Array]: ...

@@ -59,9 +59,9 @@ class Memory:
 
     ``version`` changes with every in-place change, so that the tape notices when an array that it
     needs was overwritten; ``exposed`` counts how often the array was handed out, to be written by
-    hand; ``tensors`` are those (weakly) that look into the buffer; ``waiting`` are deferred results
-    (weakly) that are still to be computed from it; ``watched`` says that a network was prepared
-    from the values (nn/chain.py).
+    hand; ``tensors`` are those (weakly) that look into the buffer; ``waiting`` are jobs (weakly,
+    deferred.py) that are still to read it; ``watched`` says that a network was prepared from the
+    values (nn/chain.py).
     """
 
     __slots__ = ("exposed", "tensors", "version", "waiting", "watched")
@@ -70,31 +70,31 @@ class Memory:
         self.version = next(_versions)
         self.exposed = 0
         self.tensors: list[weakref.ref[TensorBase]] = []
-        self.waiting: list[weakref.ref[TensorBase]] = []
+        self.waiting: list[weakref.ref[Any]] = []
         self.watched = False
 
-    def wait(self, tensor: TensorBase) -> None:
-        """Note that `tensor` is still to be computed from these values."""
+    def wait(self, job: Any) -> None:
+        """Note that `job` is still to read these values."""
         if len(self.waiting) > 8:
             self.waiting = [ref for ref in self.waiting if ref() is not None]
-        self.waiting.append(weakref.ref(tensor))
+        self.waiting.append(weakref.ref(job))
 
 
 class _Pending(threading.local):
     def __init__(self) -> None:
-        self.tensors: list[weakref.ref[TensorBase]] = []
+        self.tensors: list[weakref.ref[Any]] = []
 
 
 #: Per thread: results (weakly) that may still have to be computed, from weights among others.
 pending = _Pending()
 
 
-def compute_all(tensors: Sequence[weakref.ref[TensorBase]]) -> None:
+def settle_all(waiting: Sequence[weakref.ref[Any]]) -> None:
     """Have all those that still live computed."""
-    for ref in tensors:
-        tensor = ref()
-        if tensor is not None:
-            _ = tensor._array
+    for ref in waiting:
+        found = ref()
+        if found is not None:
+            found.settle()
 
 
 class Node:
@@ -192,11 +192,11 @@ class TensorBase:
         memory = self._memory
         if memory is None:
             return
-        if memory.watched:
-            compute_all(pending.tensors)
+        if memory.watched or any(ref() is not None for ref in memory.waiting):
+            settle_all(pending.tensors)
         if memory.waiting:
             waiting, memory.waiting = memory.waiting, []
-            compute_all(waiting)
+            settle_all(waiting)  # for another thread
 
     def _expose(self) -> None:
         """Note that the array is handed out, and may be changed by hand from now on."""

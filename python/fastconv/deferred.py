@@ -1,30 +1,31 @@
-"""Evaluation in fewer passes: what is still to be computed, and what can join it.
+"""Results that wait: what comes next may still join them.
 
 In evaluation mode, where nothing is recorded, layers inside a network give :class:`Deferred`
 tensors, which know their shape and what is to be computed, but not yet their values. A batch norm,
 an addition and an activation join a convolution's job, and tensors side by side (``cat``) wait
-until somebody reads them; whatever else looks at the tensor has the job done first, once, by a
-prepared program (nn/chain.py). Model code sees none of this: shapes and errors are those of the
-single steps, values too but for rounding, and nothing deferred leaves the outermost module.
+until somebody reads them. A job may read what another job is still to compute: as soon as anything
+else looks at a tensor, all jobs whose results somebody still holds are done in a single call
+(flow.py). Model code sees none of this: shapes and errors are those of the single steps, values too
+but for rounding, and nothing deferred leaves the outermost module.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from . import _core
 from ._types import Array, DType
-from .autograd import TensorBase, compute_all, needs_grad, pending
+from .autograd import TensorBase, needs_grad, pending
 from .dtypes import Size
 from .tensor import Tensor
 
 if TYPE_CHECKING:
     from .nn.chain import Chain
 
-__all__ = ["Deferred", "Job", "Side", "calls", "finish", "settled"]
+__all__ = ["Deferred", "Job", "Side", "calls", "finish", "settled", "source_of"]
 
 
 class _Calls(threading.local):
@@ -34,132 +35,103 @@ class _Calls(threading.local):
 #: Per thread: how many modules in evaluation mode are running one inside the other.
 calls = _Calls()
 
+_order = itertools.count()
+
+#: What a job reads: a tensor with values, or what another job is to compute.
+Source: TypeAlias = "TensorBase | Job | Side"
+
 
 class Job:
     """A chain of layers that is still to be run.
 
+    Jobs are numbered as they are made, and one is made after all those that it reads.
+
     Attributes
     ----------
     chain : Chain
-    input : tensor
-    shape : tuple of int
+    input : Source
+    reads : tuple of int
+        The input's shape.
+    shape, dtype : tuple of int, dtype
         Of the output.
-    residual : tensor, optional
+    residual : Source, optional
         Added by the last convolution, before its activation.
+    dense : bool
+        Whether it runs as a program. Others (other layouts, no batch) run by themselves, and
+        read only tensors with values.
     """
 
-    __slots__ = ("chain", "input", "residual", "shape")
+    __slots__ = ("__weakref__", "chain", "dense", "dtype", "input", "number", "reads", "residual",
+                 "shape", "value")  # fmt: skip
 
     def __init__(
         self,
         chain: Chain,
-        input: TensorBase,
+        input: Source,
+        reads: tuple[int, ...],
         shape: tuple[int, ...],
-        residual: TensorBase | None = None,
+        dtype: DType,
+        residual: Source | None = None,
+        dense: bool = True,
     ) -> None:
-        self.chain, self.input, self.shape, self.residual = chain, input, shape, residual
+        self.chain, self.input, self.residual = chain, input, residual
+        self.reads, self.shape, self.dtype, self.dense = reads, shape, dtype, dense
+        self.number = next(_order)
+        self.value: Array | None = None
+        if isinstance(input, TensorBase):
+            input._shared_memory().wait(self)
+        if isinstance(residual, TensorBase):
+            residual._shared_memory().wait(self)
 
-    def sources(self) -> Sequence[TensorBase]:
-        """What the job reads."""
-        return (self.input,) if self.residual is None else (self.input, self.residual)
+    def followed(self, chain: Chain, shape: tuple[int, ...]) -> Job:
+        """The job of a longer chain on the same input."""
+        return Job(chain, self.input, self.reads, shape, self.dtype, None, self.dense)
 
-    def dtype(self) -> DType:
-        """Of the output."""
-        return self.input.dtype  # type: ignore[attr-defined, no-any-return]
+    def with_chain(self, chain: Chain, residual: Source | None = None) -> Job:
+        """The same for one whose result has the same shape, and perhaps with a residual."""
+        residual = self.residual if residual is None else residual
+        return Job(chain, self.input, self.reads, self.shape, self.dtype, residual, self.dense)
 
-    def run(self, owner: TensorBase, out: Array | None = None) -> Array:
-        """Do it, into `out`, a piece of the values of `owner`, if that is given."""
-        residual = None if self.residual is None else self.residual._array
-        return self.chain.run(source_of(self.input, self.chain), residual, out)
+    def settle(self) -> None:
+        """What it reads is about to be changed."""
+        if self.value is None:
+            self.value = values_of([self])[0]
 
 
 class Side:
-    """Tensors of (N, C, ...) that are still to be put side by side along the channels."""
+    """Tensors of (N, C, ...) that are still to be put side by side along the channels.
 
-    __slots__ = ("kind", "shape", "tensors")
+    Attributes
+    ----------
+    parts : list of Source
+        What stands side by side.
+    shape, dtype : tuple of int, dtype
+    """
 
-    def __init__(self, tensors: Sequence[TensorBase], shape: tuple[int, ...], kind: DType) -> None:
-        self.tensors, self.shape, self.kind = tensors, shape, kind
+    __slots__ = ("__weakref__", "dtype", "number", "parts", "shape", "value")
 
-    def sources(self) -> Sequence[TensorBase]:
-        """What the job reads."""
-        return self.tensors
+    def __init__(self, parts: Sequence[Source], shape: tuple[int, ...], dtype: DType) -> None:
+        self.parts, self.shape, self.dtype = parts, shape, dtype
+        self.number = next(_order)
+        self.value: Array | None = None
+        for part in parts:
+            if isinstance(part, TensorBase):
+                part._shared_memory().wait(self)
 
-    def dtype(self) -> DType:
-        """Of the output."""
-        return self.kind
-
-    def arrays(self) -> list[Array]:
-        """The parts, those that are such themselves taken apart."""
-        found: list[Array] = []
-        rest = [*self.tensors[::-1]]
-        while rest:
-            tensor = rest.pop()
-            job = tensor._job if type(tensor) is Deferred else None
-            if type(job) is Side:
-                rest += job.tensors[::-1]
-            else:
-                found.append(tensor._array)
-        return found
-
-    def run(self, owner: TensorBase, out: Array | None = None) -> Array:
-        """Do it: what is still to be computed is written straight into its place."""
-        y = _core.empty(self.shape, self.dtype().itemsize) if out is None else out
-        at = 0
-        for tensor in self.tensors:
-            job = tensor._job if type(tensor) is Deferred else None
-            channels = shape_of(tensor)[1]
-            piece = y[:, at : at + channels]
-            at += channels
-            if job is None:
-                piece[...] = tensor._array
-            else:
-                assert isinstance(tensor, Deferred)
-                job.run(owner, piece)
-                tensor._job = _Copy(piece)
-                owner._shared_memory().wait(tensor)
-        return y
+    def settle(self) -> None:
+        """What it reads is about to be changed."""
+        if self.value is None:
+            self.value = values_of([self])[0]
 
 
-class _Copy:
-    """Values that stand in another array, to be copied if somebody wants them."""
-
-    __slots__ = ("piece", "shape")
-
-    def __init__(self, piece: Array) -> None:
-        self.piece, self.shape = piece, piece.shape
-
-    def sources(self) -> Sequence[TensorBase]:
-        """Nothing: the tensor that the piece belongs to knows who waits for it."""
-        return ()
-
-    def dtype(self) -> DType:
-        """Of the values."""
-        return self.piece.dtype
-
-    def run(self, owner: TensorBase, out: Array | None = None) -> Array:
-        """The copy."""
-        if out is None:
-            copy: Array = self.piece.copy()
-            return copy
-        out[...] = self.piece
-        return out
-
-
-_Job: TypeAlias = "Job | Side | _Copy"
-
-
-def source_of(tensor: TensorBase, chain: Chain) -> Any:
-    """The array of a chain's input, or the arrays side by side where the chain reads such."""
-    if type(tensor) is Deferred and type(tensor._job) is Side and chain.reads_parts:
-        return tensor._job.arrays()
-    return tensor._array
-
-
-def shape_of(tensor: TensorBase) -> tuple[int, ...]:
-    """The shape of a tensor, computed or not."""
-    job = tensor._job if type(tensor) is Deferred else None
-    return tensor._array.shape if job is None else job.shape
+def source_of(tensor: TensorBase) -> Source:
+    """The job that is to compute a tensor, or the tensor where it has its values."""
+    if type(tensor) is Deferred:
+        job = tensor._job
+        if type(job) is Side or (type(job) is Job and job.dense):
+            return job
+        tensor.settle()
+    return tensor
 
 
 class Deferred(Tensor):
@@ -167,8 +139,8 @@ class Deferred(Tensor):
 
     __slots__ = ("_job", "_value")
 
-    def __init__(self, job: _Job) -> None:
-        self._job: _Job | None = job
+    def __init__(self, job: Job | Side) -> None:
+        self._job: Job | Side | None = job
         self._value: Array | None = None
         self._requires_grad = False
         self._node = None
@@ -176,28 +148,27 @@ class Deferred(Tensor):
         self._memory = None
         self._hooks = None
         self.grad = None
-        for source in job.sources():
-            source._shared_memory().wait(self)
         pending.tensors.append(weakref.ref(self))
 
     @property
     def _array(self) -> Array:
         if self._value is None:
-            job = self._job
-            assert job is not None
-            value: Array = job.run(self)
-            self._value, self._job = value, None
-            return value
+            _compute(self)
+            assert self._value is not None
         return self._value
 
     @_array.setter
     def _array(self, value: Array) -> None:
         self._value, self._job = value, None
 
+    def settle(self) -> None:
+        """Have it computed."""
+        _ = self._array
+
     @property
     def shape(self) -> Size:
         """The extents of the axes."""
-        return Size(shape_of(self))
+        return Size(self._array.shape if self._job is None else self._job.shape)
 
     @property
     def ndim(self) -> int:
@@ -207,7 +178,7 @@ class Deferred(Tensor):
     @property
     def dtype(self) -> DType:
         """The type of the elements."""
-        return self._array.dtype if self._job is None else self._job.dtype()
+        return self._array.dtype if self._job is None else self._job.dtype
 
     def with_step(self, step: Any) -> Deferred | None:
         """This job with another layer at its end, or None where that cannot be."""
@@ -215,8 +186,8 @@ class Deferred(Tensor):
         if type(job) is not Job or job.residual is not None:
             return None
         chain = job.chain.then(step)
-        shape = chain.shape(shape_of(job.input), job.dtype())
-        return None if shape is None else Deferred(Job(chain, job.input, shape))
+        shape = chain.shape(job.reads, job.dtype)
+        return None if shape is None else Deferred(job.followed(chain, shape))
 
     def _with_activation(self, activation: str, inplace: bool) -> TensorBase | None:
         job = self._job
@@ -225,9 +196,8 @@ class Deferred(Tensor):
         chain = job.chain.activated(activation)
         if chain is None:
             return None
-        joined = Job(chain, job.input, job.shape, job.residual)
+        joined = job.with_chain(chain)
         if inplace:
-            self._before_change()
             self._job = joined
             return self
         return Deferred(joined)
@@ -239,13 +209,15 @@ class Deferred(Tensor):
             or job.residual is not None
             or not job.chain.takes_residual
             or other is self
-            or not isinstance(other, TensorBase)
+            or not isinstance(other, Tensor)
             or needs_grad(other)
+            or other.shape != job.shape
+            or other.dtype != job.dtype
         ):
             return None
-        if other._array.shape != job.shape or other._array.dtype != self.dtype:
-            return None
-        return Deferred(Job(job.chain, job.input, job.shape, other))
+        if not job.dense and type(other) is Deferred:
+            other.settle()
+        return Deferred(job.with_chain(job.chain, source_of(other)))
 
     def _with_gate(self, other: Any) -> TensorBase | None:
         """Squeeze and excitation: this, scaled by what was made of its channels' means."""
@@ -253,7 +225,7 @@ class Deferred(Tensor):
         if (
             type(job) is not Job
             or type(gate) is not Job
-            or gate.input is not self
+            or gate.input is not job
             or not gate.chain.excites
             or job.residual is not None
             or gate.residual is not None
@@ -261,21 +233,20 @@ class Deferred(Tensor):
         ):
             return None
         chain = job.chain.exciting(gate.chain)
-        shape = chain.shape(shape_of(job.input), job.dtype())
-        return None if shape is None else Deferred(Job(chain, job.input, shape))
+        shape = chain.shape(job.reads, job.dtype)
+        return None if shape is None else Deferred(job.with_chain(chain))
 
     def _beside(self, tensors: Sequence[Any], shape: tuple[int, ...]) -> TensorBase | None:
-        if calls.depth == 0 or self._job is None or type(self._job) is _Copy:
+        if calls.depth == 0 or self._job is None:
             return None
         kind = self.dtype
         if any(not isinstance(t, Tensor) or needs_grad(t) or t.dtype != kind for t in tensors):
             return None
-        return Deferred(Side(tuple(tensors), shape, kind))
+        return Deferred(Side([source_of(t) for t in tensors], shape, kind))
 
     def _become(self, result: TensorBase) -> bool:
         if self._job is None:
             return False
-        self._before_change()
         if isinstance(result, Deferred):
             self._job, self._value = result._job, result._value
         else:
@@ -292,10 +263,34 @@ class Deferred(Tensor):
         return Tensor, (self._array,)
 
 
+def _compute(first: Deferred) -> None:
+    """Have `first` computed, and with it all that this thread still has to compute."""
+    waiting, pending.tensors = pending.tensors, []
+    tensors = [first]
+    for ref in waiting:
+        tensor: Any = ref()
+        if tensor is not None and tensor is not first and tensor._job is not None:
+            tensors.append(tensor)
+    values = values_of([tensor._job for tensor in tensors])
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor._array = value
+
+
+def values_of(jobs: Sequence[Any]) -> list[Array]:
+    """The results of jobs, each an array of its own."""
+    from .flow import run  # which stands above this module
+
+    return run(jobs)
+
+
 def finish() -> None:
     """Have everything computed that is still alive: the outermost module is done."""
-    waiting, pending.tensors = pending.tensors, []
-    compute_all(waiting)
+    waiting = pending.tensors
+    for ref in waiting:
+        tensor: Any = ref()
+        if tensor is not None:
+            tensor.settle()
+    pending.tensors = []
 
 
 def settled(result: Any) -> Any:

@@ -8,6 +8,7 @@ one plan, nothing allocated between the steps, no Python. A chain is made of sna
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from .. import _core
 from .._types import Array
 from ..autograd import TensorBase
-from ..deferred import Deferred, Job, calls, shape_of, source_of
+from ..deferred import Deferred, Job, Side, calls, source_of
 from ..grad_mode import mode
 from ..tensor import Tensor
 from .steps import ACTIVATIONS, Step
@@ -25,6 +26,7 @@ __all__ = ["Chain"]
 
 _MOST_SHAPES = 64
 _WEIGHTED = ("conv", "linear")
+_numbers = itertools.count()  # of chains: none is used twice
 
 
 class Chain:
@@ -45,8 +47,8 @@ class Chain:
     """
 
     __slots__ = (
-        "excited", "excites", "followers", "gate", "plan", "programs", "reads_parts", "shapes",
-        "single", "steps", "takes_residual", "tensors",
+        "excited", "excites", "flows", "followers", "gate", "number", "plan", "programs",
+        "reads_parts", "shapes", "single", "steps", "takes_residual", "tensors",
     )  # fmt: skip
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -55,6 +57,8 @@ class Chain:
         self.programs: dict[tuple[Any, ...], Any] = {}
         self.shapes: dict[tuple[Any, ...], tuple[int, ...] | None] = {}
         self.followers: dict[Step, Chain] = {}
+        self.flows: dict[tuple[Any, ...], Any] = {}  # that end in this chain (flow.py)
+        self.number = next(_numbers)
         kinds = [s.kind for s in self.steps]
         self.reads_parts = kinds[:1] == ["norm"]
         means = kinds[:1] == ["adaptive_avg_pool"]
@@ -197,21 +201,16 @@ class Chain:
 
     # ---- running -----------------------------------------------------------------------------
 
-    def run(self, source: Any, residual: Array | None = None, out: Array | None = None) -> Array:
-        """The result for an array, or for a list of arrays side by side along the channels."""
+    def run(self, array: Array, residual: Array | None = None) -> Array:
+        """The result for an array."""
         if self.single:
             if self.plan is None:
                 _, norm, activation = next(self._fused())
                 self.plan = self.steps[0].plan(norm, activation)
-            y: Array = self.plan(source, residual=residual, out=out)
+            y: Array = self.plan(array, residual=residual)
             return y
-        if type(source) is list:
-            first = source[0].shape
-            shape = (first[0], sum(a.shape[1] for a in source), *first[2:])
-            program = self.program(shape, source[0].dtype)
-        else:
-            program = self.program(source.shape, source.dtype)
-        result: Array = program.run(source, residual, out)
+        program = self.program(array.shape, array.dtype)
+        result: Array = program.run(array, residual, None)
         return result
 
     def __call__(self, input: Any, waits: bool = False) -> Any:
@@ -229,38 +228,48 @@ class Chain:
             input = Tensor(input)
         elif mode.recording and input._requires_grad:
             return None
-        job = input._job if type(input) is Deferred else None
-        if type(job) is Job and job.chain.excited and job.residual is None:
-            return self._behind(job)
-        if job is not None and (self.reads_parts or (self.excites and type(job) is Job)):
-            shape, dtype = job.shape, job.dtype()
+        if not calls.depth and type(input) is Deferred:
+            input.settle()
+        source = source_of(input)
+        if type(source) is Job:
+            if (source.chain.excited or source.chain.excites) and source.residual is None:
+                return self._behind(source)
+            shape, dtype = source.shape, source.dtype
+        elif type(source) is Side:
+            shape, dtype = source.shape, source.dtype
         else:
             array = input._array
             shape, dtype = array.shape, array.dtype
-            if self.single:
-                if not all(a is None or a.dtype == dtype for a in self.steps[0].arrays):
-                    return None
-                if dtype not in (np.float32, np.float64):
-                    return None
-            elif not array.flags.c_contiguous:
+            if not array.flags.c_contiguous and not self.single:
                 return None
-        now = calls.depth < (1 if waits else 2)
+        dense = True
+        if self.single:
+            if not all(a is None or a.dtype == dtype for a in self.steps[0].arrays):
+                return None
+            if dtype not in (np.float32, np.float64):
+                return None
+            axes = self.steps[0].args[0] + 2
+            dense = len(shape) == axes and 0 not in shape and self.steps[0].usable(dtype)
+            if source is input:
+                dense = dense and array.flags.c_contiguous
+        now = source is input and calls.depth < (1 if waits else 2)
         if now and not self.single:
             program = self.program(shape, dtype)
-            if program is None:
-                return None
-            return Tensor(program.run(source_of(input, self), None, None))
+            return None if program is None else Tensor(program.run(array, None, None))
         result = self.shape(shape, dtype)
         if result is None:
             return None
         if now:
-            return Tensor(self.run(input._array))
-        return Deferred(Job(self, input, result))
+            return Tensor(self.run(array))
+        if not dense and source is not input:
+            source = input
+            input.settle()
+        return Deferred(Job(self, source, shape, result, dtype, None, dense))
 
     def _behind(self, job: Job) -> Any:
         """The result of these steps behind those of a job that is still to be done."""
         chain = job.chain
         for step in self.steps:
             chain = chain.then(step)
-        result = chain.shape(shape_of(job.input), job.dtype())
-        return None if result is None else Deferred(Job(chain, job.input, result))
+        shape = chain.shape(job.reads, job.dtype)
+        return None if shape is None else Deferred(job.followed(chain, shape))
