@@ -14,6 +14,7 @@ from fastconv.data import (
     DataLoader,
     Dataset,
     Digits,
+    IterableDataset,
     RandomSampler,
     Subset,
     SubsetRandomSampler,
@@ -236,3 +237,30 @@ def test_collate() -> None:
 def test_loader_refuses(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DataLoader(Squares(), **options)
+
+
+class _Stream(IterableDataset):
+    def __iter__(self):
+        return iter(range(7))
+
+
+def test_streams() -> None:
+    loader = DataLoader(_Stream(), batch_size=3, num_workers=2)
+    assert [batch.tolist() for batch in loader] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert len(list(DataLoader(_Stream(), 3, drop_last=True))) == 2
+    assert list(DataLoader(_Stream() + _Stream(), batch_size=None)) == [*range(7), *range(7)]
+    with pytest.raises(ValueError, match="IterableDataset has no order"):
+        DataLoader(_Stream(), shuffle=True)
+    with pytest.raises(TypeError, match=r"'_Stream' has no len"):
+        len(loader)
+
+
+def test_samples_without_batches() -> None:
+    data = TensorDataset(np.arange(6.0).reshape(3, 2), np.arange(3))
+    loader = DataLoader(data, batch_size=None, prefetch_factor=None)
+    assert len(loader) == 3
+    x, y = list(loader)[1]
+    assert isinstance(x, fastconv.Tensor)
+    assert (x.tolist(), int(y)) == ([2.0, 3.0], 1)
+    with pytest.raises(ValueError, match="batch_size=None"):
+        DataLoader(data, batch_size=None, shuffle=True)

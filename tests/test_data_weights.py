@@ -315,8 +315,11 @@ def test_save_and_load_as_pytorch_code_calls_them(tmp_path: Path) -> None:
     )
     with pytest.raises(TypeError, match="state dictionary"):
         fastconv.save(model, path)
-    with pytest.raises(ValueError, match="suffix"):
-        fastconv.save(model.state_dict(), tmp_path / "net.pickle")
+    for name in ("checkpoint.pth.tar", "net"):  # PyTorch's format, whatever the suffix
+        fastconv.save({"epoch": 3, "state": model.state_dict()}, tmp_path / name)
+        loaded = fastconv.load(tmp_path / name)
+        assert loaded["epoch"] == 3
+        again.load_state_dict(loaded["state"])
 
 
 def test_checkpoints_in_pytorchs_format(tmp_path: Path) -> None:

@@ -39,23 +39,35 @@ from .dtypes import *
 from .explain import explain as explain
 from .functional import *
 from .grad_mode import *
+from .kinds import *
 from .nn.parameter import Parameter as Parameter
 from .plan import *
 from .random import *
 from .runtime import *
+from .switches import *
+from .switches import _assert as _assert
 from .tensor import Tensor as Tensor
 
 #: Loaded when they are first used, so that ``import fastconv`` stays quick.
-_LAZY = ("backends", "cli", "data", "image", "models", "serialization", "utils")
+_LAZY = (
+    "amp", "backends", "cli", "data", "distributed", "hub", "image", "models", "serialization",
+    "utils",
+)  # fmt: skip
+_NAMES = {
+    "Generator": "random_generator",
+    "autocast": "amp",
+    "load": "serialization",
+    "save": "serialization",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("load", "save"):
-        return getattr(importlib.import_module(f"{__name__}.serialization"), name)
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
     if name in _LAZY:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY, "load", "save"])
+    return sorted([*globals(), *_LAZY, *_NAMES])

@@ -1,4 +1,4 @@
-"""What ``Tensor.data`` gives: the array, able to fill itself the way PyTorch code expects."""
+"""What ``Tensor.data`` gives: the array, with the methods that PyTorch code expects of it."""
 
 from __future__ import annotations
 
@@ -6,59 +6,37 @@ from typing import Any
 
 import numpy as np
 
-from .autograd import raw
-from .random import generator
+from .autograd import no_grad, wrap
 
 __all__ = ["TensorData"]
 
 
 class TensorData(np.ndarray[Any, Any]):
-    """A plain array that also answers the in-place initialisers of ``torch.Tensor.data``.
+    """A plain array that also has the methods of ``torch.Tensor.data``.
 
-    ``weight.data.normal_(0, 0.01)`` is how much model code sets its weights. Whatever is computed
-    from it is a plain array again.
+    ``weight.data.normal_(0, 0.01)`` is how much model code sets its weights, and
+    ``output.data.max(1, keepdim=True)`` how it reads results. Where both have a method it is the
+    array's, unless an argument has PyTorch's name. Whatever NumPy computes from it is a plain array
+    again.
     """
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         return array[()] if return_scalar else np.asarray(array)
 
-    def fill_(self, value: Any) -> TensorData:
-        """Set all elements to `value`."""
-        self[...] = raw(value)
-        return self
+    def __getattr__(self, name: str) -> Any:
+        # Called only for what arrays do not have.
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        method = getattr(wrap(np.asarray(self)), name)
+        if not name.endswith("_"):
+            return method
 
-    def zero_(self) -> TensorData:
-        """Set all elements to 0."""
-        return self.fill_(0)
+        def in_place(*args: Any, **kwargs: Any) -> TensorData:
+            with no_grad():
+                method(*args, **kwargs)
+            return self
 
-    def copy_(self, source: Any) -> TensorData:
-        """Take over the values of `source`."""
-        self[...] = raw(source)
-        return self
-
-    def normal_(self, mean: float = 0, std: float = 1) -> TensorData:
-        """Draw from a normal distribution."""
-        return self.fill_(generator().normal(mean, std, self.shape))
-
-    def uniform_(self, low: float = 0, high: float = 1) -> TensorData:
-        """Draw evenly from ``[low, high)``."""
-        return self.fill_(generator().uniform(low, high, self.shape))
-
-    def add_(self, other: Any, *, alpha: float = 1) -> TensorData:
-        """Add ``alpha * other``."""
-        return self.fill_(np.asarray(self) + np.asarray(raw(other)) * alpha)
-
-    def mul_(self, other: Any) -> TensorData:
-        """Multiply by `other`."""
-        return self.fill_(np.asarray(self) * raw(other))
-
-    def div_(self, other: Any) -> TensorData:
-        """Divide by `other`."""
-        return self.fill_(np.asarray(self) / raw(other))
-
-    def clamp_(self, min: Any = None, max: Any = None) -> TensorData:
-        """Limit to ``[min, max]``."""
-        return self.fill_(np.clip(np.asarray(self), min, max))
+        return in_place
 
     def clone(self) -> Any:
         """A copy."""
@@ -75,3 +53,27 @@ class TensorData(np.ndarray[Any, Any]):
     def numpy(self) -> Any:
         """Itself, as a plain array."""
         return np.asarray(self)
+
+    def view(self, *args: Any, **kwargs: Any) -> Any:
+        """The values in another shape, given whole numbers; else as NumPy's ``view``."""
+        if args and all(isinstance(n, (int, np.integer)) for n in args):
+            return wrap(np.asarray(self)).view(*args)
+        return super().view(*args, **kwargs)
+
+
+def _either(name: str) -> Any:
+    """A method of arrays that is a tensor's where arguments have PyTorch's names."""
+    plain = getattr(np.ndarray, name)
+
+    def method(self: TensorData, *args: Any, **kwargs: Any) -> Any:
+        if "dim" in kwargs or "keepdim" in kwargs:
+            return getattr(wrap(np.asarray(self)), name)(*args, **kwargs)
+        return plain(self, *args, **kwargs)
+
+    method.__doc__ = plain.__doc__
+    return method
+
+
+_BOTH = "all any argmax argmin argsort cumsum max mean min prod sort std sum var"
+for _name in _BOTH.split():
+    setattr(TensorData, _name, _either(_name))

@@ -9,7 +9,7 @@ import numpy as np
 from ._types import Array
 from .autograd import TensorBase, raw
 from .dtypes import as_dtype, device, get_default_dtype
-from .functional._tools import flat_ints
+from .functional._tools import flat_ints, is_float
 from .random import generator
 from .tensor import Tensor, _converted
 
@@ -27,6 +27,7 @@ __all__ = [
     "from_numpy",
     "full",
     "full_like",
+    "is_floating_point",
     "is_tensor",
     "linspace",
     "meshgrid",
@@ -190,9 +191,12 @@ def linspace(
     return _finished(array, None, device, requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """Ones on the diagonal, zeros elsewhere."""
-    return Tensor(np.eye(n, m, dtype=as_dtype(dtype)), requires_grad=requires_grad)
+    return _finished(np.eye(n, m, dtype=as_dtype(dtype)), None, device, requires_grad)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
@@ -234,14 +238,14 @@ def _rng() -> np.random.Generator:
     return generator()
 
 
-def rand_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def rand_like(input: Any, *, dtype: Any = None, **more: Any) -> Tensor:
     """As :func:`rand`, in the shape and type of `input`."""
-    return rand(raw(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
+    return rand(raw(input).shape, dtype=_like(input, dtype), **more)
 
 
-def randn_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def randn_like(input: Any, *, dtype: Any = None, **more: Any) -> Tensor:
     """As :func:`randn`, in the shape and type of `input`."""
-    return randn(raw(input).shape, dtype=_like(input, dtype), requires_grad=requires_grad)
+    return randn(raw(input).shape, dtype=_like(input, dtype), **more)
 
 
 def randint(
@@ -269,11 +273,11 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any 
     return Tensor(np.asarray(array, dtype=get_default_dtype()))
 
 
-def bernoulli(input: Any, p: float | None = None) -> Tensor:
+def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability that `input` names, else 0."""
     x = raw(input)
     chance = x if p is None else p
-    return Tensor((_rng().random(x.shape) < chance).astype(x.dtype))
+    return Tensor(((generator or _rng()).random(x.shape) < chance).astype(x.dtype))
 
 
 # ---- questions -----------------------------------------------------------------------------------
@@ -282,6 +286,11 @@ def bernoulli(input: Any, p: float | None = None) -> Tensor:
 def is_tensor(obj: Any) -> bool:
     """Whether `obj` is a tensor."""
     return isinstance(obj, TensorBase)
+
+
+def is_floating_point(input: Any) -> bool:
+    """Whether the elements are floating-point numbers."""
+    return is_float(raw(input))
 
 
 def numel(input: Any) -> int:

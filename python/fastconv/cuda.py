@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["device_count", "empty_cache", "is_available", "manual_seed", "manual_seed_all"]
+from . import amp as amp
+
+__all__ = ["amp", "device_count", "empty_cache", "is_available", "manual_seed"]
+__all__ += ["manual_seed_all", "synchronize"]
 
 
 def is_available() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import enum
+import math
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,12 +20,16 @@ __all__ = [
     "device",
     "double",
     "dtype",
+    "e",
+    "finfo",
     "float",
     "float16",
     "float32",
     "float64",
     "get_default_dtype",
     "half",
+    "iinfo",
+    "inf",
     "int",
     "int8",
     "int16",
@@ -32,6 +37,8 @@ __all__ = [
     "int64",
     "long",
     "memory_format",
+    "nan",
+    "pi",
     "preserve_format",
     "set_default_dtype",
     "short",
@@ -49,6 +56,8 @@ int16 = short = np.dtype(np.int16)
 int32 = int = np.dtype(np.int32)
 int64 = long = np.dtype(np.int64)
 bool = np.dtype(np.bool_)
+finfo, iinfo = np.finfo, np.iinfo
+e, inf, nan, pi = math.e, math.inf, math.nan, math.pi
 
 _default: DType = float32
 
@@ -79,7 +88,17 @@ def as_dtype(value: Any) -> Any:
     return np.dtype(value)
 
 
-_NAMES = {"FloatTensor": "float32", "DoubleTensor": "float64", "LongTensor": "int64"}
+_NAMES = {
+    "BoolTensor": "bool",
+    "ByteTensor": "uint8",
+    "CharTensor": "int8",
+    "DoubleTensor": "float64",
+    "FloatTensor": "float32",
+    "HalfTensor": "float16",
+    "IntTensor": "int32",
+    "LongTensor": "int64",
+    "ShortTensor": "int16",
+}
 
 
 class Size(tuple[builtins.int, ...]):

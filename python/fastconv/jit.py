@@ -29,7 +29,15 @@ def export(fn: T) -> T:
     return fn
 
 
-unused = ignore = script_method = _overload_method = export
+script_method = script_if_tracing = _script_if_tracing = _overload_method = export
+
+
+def ignore(fn: Any = None, **kwargs: Any) -> Any:
+    """`fn` itself, or called without one a decorator that gives it back."""
+    return export if fn is None else fn
+
+
+unused = ignore
 
 
 def annotate(the_type: Any, the_value: T) -> T:

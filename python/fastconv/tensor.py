@@ -48,7 +48,8 @@ class Tensor(TensorOperators):
     Parameters
     ----------
     data : array_like, or ints
-        An array is shared, not copied. Ints give a tensor of that shape filled with zeros.
+        An array is shared, not copied. A list becomes floating-point numbers. Ints give a tensor of
+        that shape filled with zeros.
     requires_grad : bool
         Whether :meth:`backward` shall fill ``.grad``; floating-point types only.
 
@@ -76,6 +77,8 @@ class Tensor(TensorOperators):
             array = np.zeros(data, get_default_dtype())
         else:
             array = _converted(data[0] if len(data) == 1 else data)
+            if isinstance(data[0] if data else (), (list, tuple)) and array.dtype.kind in "biu":
+                array = array.astype(get_default_dtype())
         super().__init__(array)
         if requires_grad:
             self.requires_grad = True

@@ -35,8 +35,8 @@ def _drawn(draw: Callable[..., Any], doc: str) -> Callable[..., Any]:
     """A method that fills the tensor with random values."""
 
     def method(self: TensorBase, *args: Any, **kwargs: Any) -> Any:
-        kwargs.pop("generator", None)
-        values = np.asarray(draw(generator(), self._array.shape, *args, **kwargs))
+        rng = kwargs.pop("generator", None) or generator()
+        values = np.asarray(draw(rng, self._array.shape, *args, **kwargs))
         return assign(self, wrap(values.astype(self._array.dtype)))
 
     method.__doc__ = doc
@@ -60,6 +60,10 @@ class TensorOperators(TensorBase):
     __slots__ = ()
 
     # ---- shapes ------------------------------------------------------------------------------
+
+    def split(self, split_size: Any, dim: int = 0) -> Any:
+        """Cut along `dim`; see :func:`fastconv.split`."""
+        return F.split(self, split_size, dim)
 
     def view_as(self, other: TensorBase) -> Any:
         """A view in the shape of `other`."""
@@ -100,7 +104,6 @@ class TensorOperators(TensorBase):
     tile = F.tile
     flip = F.flip
     roll = F.roll
-    split = F.split
     chunk = F.chunk
     unbind = F.unbind
     select = F.select
@@ -235,9 +238,7 @@ class TensorOperators(TensorBase):
     argsort = F.argsort
     topk = F.topk
 
-    def nonzero(self) -> Any:
-        """The indices of the elements that are not zero, one row each."""
-        return wrap(np.argwhere(self._array))
+    nonzero = F.nonzero
 
     # ---- in place ----------------------------------------------------------------------------
 
@@ -269,10 +270,10 @@ class TensorOperators(TensorBase):
         """Add ``value * tensor1 / tensor2``."""
         return assign(self, F.add(self, F.div(tensor1, tensor2), alpha=value))
 
-    def copy_(self, source: Any, non_blocking: bool = False) -> Any:
-        """Take over the values of `source`."""
+    def copy_(self, src: Any, non_blocking: bool = False) -> Any:
+        """Take over the values of `src`."""
         value = F.broadcast_to(
-            source if isinstance(source, TensorBase) else wrap(np.asarray(source)),
+            src if isinstance(src, TensorBase) else wrap(np.asarray(src)),
             self._array.shape,
         )
         return assign(self, F.cast(value, self._array.dtype))

@@ -96,6 +96,8 @@ ROWS = [
           bad=[bad(TypeError, "indices must be integers", X, np.ones((2, 3, 4)), 0)]),
     _dims("masked_select", lambda x, m: x[m], call(X, MASK),
           bad=[bad(TypeError, "mask must be bool", X, np.ones((2, 3, 4)))]),
+    _dims("nonzero", lambda x, as_tuple=False: np.nonzero(x) if as_tuple else np.argwhere(x),
+          call(MASK), call(MASK, as_tuple=True), gradient=False),
     _dims("one_hot", lambda t, n: np.eye(n, dtype=np.int64)[t], call(classes(4, 3, 2), 5),
           gradient=False,
           bad=[bad(TypeError, "integer class numbers", np.ones(3)),

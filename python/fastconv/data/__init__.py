@@ -2,10 +2,18 @@
 
 from . import transforms
 from .cifar import CIFAR10
-from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
+from .dataset import (
+    ChainDataset,
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 from .digits import Digits, load_digits
 from .folder import ImageFolder
-from .loader import DataLoader, default_collate
+from .loader import DataLoader, default_collate, default_convert, get_worker_info
 from .mnist import MNIST
 from .sampler import (
     BatchSampler,
@@ -20,11 +28,13 @@ __all__ = [
     "CIFAR10",
     "MNIST",
     "BatchSampler",
+    "ChainDataset",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
     "Digits",
     "ImageFolder",
+    "IterableDataset",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -33,6 +43,8 @@ __all__ = [
     "TensorDataset",
     "WeightedRandomSampler",
     "default_collate",
+    "default_convert",
+    "get_worker_info",
     "load_digits",
     "random_split",
     "transforms",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from ..serialization.files import replacing
 
-__all__ = ["RemoteFile", "fetch"]
+__all__ = ["RemoteFile", "chunks", "fetch"]
 
 _CHUNK = 1 << 18
 _TIMEOUT = 30  # seconds without a byte
@@ -66,18 +66,24 @@ def _download(url: str, file: RemoteFile, target: Path) -> None:
         urllib.request.urlopen(url, timeout=_TIMEOUT) as response,
         replacing(target) as out,
     ):
-        declared = int(response.headers.get("Content-Length") or 0)
         done = 0
-        with _bar(file.name, declared) as progress:
-            while chunk := response.read(_CHUNK):
-                done += len(chunk)
-                if done > file.max_bytes:
-                    raise ValueError(f"more than the {file.max_bytes} bytes expected")
-                out.write(chunk)
-                digest.update(chunk)
-                progress.update(len(chunk))
+        for chunk in chunks(response, file.name):
+            done += len(chunk)
+            if done > file.max_bytes:
+                raise ValueError(f"more than the {file.max_bytes} bytes expected")
+            out.write(chunk)
+            digest.update(chunk)
         if digest.hexdigest() != file.md5:
             raise ValueError(f"checksum {digest.hexdigest()} instead of {file.md5}")
+
+
+def chunks(response: Any, name: str, progress: bool = True) -> Iterator[bytes]:
+    """What an HTTP response brings, piece by piece, with a bar of progress called `name`."""
+    declared = int(response.headers.get("Content-Length") or 0)
+    with _bar(name, declared) if progress else _NoBar() as bar:
+        while chunk := response.read(_CHUNK):
+            yield chunk
+            bar.update(len(chunk))
 
 
 class _NoBar:

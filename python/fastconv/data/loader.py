@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
 
 from ..tensor import Tensor
-from .dataset import Dataset, TensorDataset
+from .dataset import Dataset, IterableDataset, TensorDataset
 from .rng import make_generator, seeded
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
 
-__all__ = ["DataLoader", "default_collate"]
+__all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
@@ -60,13 +61,30 @@ def default_collate(batch: Sequence[Any]) -> Any:
     )
 
 
+def default_convert(data: Any) -> Any:
+    """A sample with tensors in place of its arrays."""
+    if isinstance(data, np.ndarray):
+        return Tensor(data)
+    if isinstance(data, Mapping):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, (tuple, list)):
+        return type(data)(default_convert(value) for value in data)
+    return data
+
+
+def get_worker_info() -> None:
+    """None: no copy of the data set lives in a worker process."""
+
+
 class DataLoader:
     """Iterate over a data set in batches.
 
     Parameters
     ----------
     dataset : Dataset
-    batch_size : int
+        Of an `IterableDataset` samples come as they come: without order, sampler or workers.
+    batch_size : int or None
+        None gives samples one by one, as they are.
     shuffle : bool
         Visit the samples in a new random order at every pass.
     sampler, batch_sampler : iterable, optional
@@ -84,7 +102,7 @@ class DataLoader:
         ``fastconv.manual_seed``.  Batches are the same for any ``num_workers``.
     prefetch_factor : int
         Batches prepared ahead per worker.
-    pin_memory, timeout, worker_init_fn, multiprocessing_context, persistent_workers
+    pin_memory, timeout, worker_init_fn, multiprocessing_context, persistent_workers, in_order
         Accepted for PyTorch's sake; they have nothing to do with threads.
 
     Raises
@@ -96,8 +114,8 @@ class DataLoader:
     def __init__(
         self,
         dataset: Dataset[Any],
-        batch_size: int = 1,
-        shuffle: bool = False,
+        batch_size: int | None = 1,
+        shuffle: bool | None = False,
         sampler: Iterable[int] | None = None,
         batch_sampler: Iterable[Sequence[int]] | None = None,
         num_workers: int = 0,
@@ -109,9 +127,12 @@ class DataLoader:
         multiprocessing_context: Any = None,
         generator: Any = None,
         *,
-        prefetch_factor: int = 2,
+        prefetch_factor: int | None = 2,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
+        prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
         if num_workers < 0:
             raise ValueError(f"DataLoader: num_workers must not be negative, got {num_workers}")
         if prefetch_factor < 1:
@@ -124,9 +145,17 @@ class DataLoader:
             raise ValueError(
                 "DataLoader: batch_sampler excludes batch_size, shuffle, sampler and drop_last"
             )
+        streamed = isinstance(dataset, IterableDataset)
+        if streamed and (shuffle or sampler is not None or batch_sampler is not None):
+            raise ValueError(
+                "DataLoader: an IterableDataset has no order to choose: leave out shuffle, sampler "
+                "and batch_sampler"
+            )
+        if batch_size is None and (shuffle or drop_last):
+            raise ValueError("DataLoader: batch_size=None excludes shuffle and drop_last")
         # One generator for the loader's life: an int seeds it once, not anew at every pass.
         self.generator = None if generator is None else make_generator(generator)
-        if sampler is None:
+        if sampler is None and not streamed:
             sampler = (
                 RandomSampler(dataset, generator=self.generator)
                 if shuffle
@@ -136,30 +165,56 @@ class DataLoader:
         self.batch_size = batch_size
         self.drop_last = drop_last
         self.sampler = sampler
-        self.batch_sampler = (
-            BatchSampler(sampler, batch_size, drop_last) if batch_sampler is None else batch_sampler
-        )
+        if batch_sampler is None and sampler is not None and batch_size is not None:
+            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
+        self.batch_sampler = batch_sampler
         self.num_workers = num_workers
         self.prefetch_factor = prefetch_factor
         self.collate_fn = default_collate if collate_fn is None else collate_fn
+        self._collates = self.collate_fn is default_collate
 
     def __len__(self) -> int:
-        return len(self.batch_sampler)  # type: ignore[arg-type]
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)  # type: ignore[arg-type]
+        samples = len(self.dataset if self.sampler is None else self.sampler)  # type: ignore[arg-type]
+        size = self.batch_size or 1
+        return samples // size if self.drop_last else -(-samples // size)
 
     def __iter__(self) -> Iterator[Any]:
         epoch = int(make_generator(self.generator).integers(2**63))
+        if self.batch_sampler is None:
+            return self._streamed(epoch)
         return self._threaded(epoch) if self.num_workers else self._plain(epoch)
 
+    def _streamed(self, epoch: int) -> Iterator[Any]:
+        """Samples of a stream, or of an order without batches."""
+        one_by_one = default_convert if self._collates else self.collate_fn
+        samples = (
+            iter(self.dataset) if self.sampler is None else (self.dataset[i] for i in self.sampler)
+        )
+        for number in count():
+            with seeded(epoch, number):
+                batch = list(islice(samples, self.batch_size or 1))
+            if not batch:
+                return
+            if self.batch_size is None:
+                yield one_by_one(batch[0])
+            elif len(batch) == self.batch_size or not self.drop_last:
+                yield self.collate_fn(batch)
+
     def _plain(self, epoch: int) -> Iterator[Any]:
-        for number, indices in enumerate(self.batch_sampler):
+        for number, indices in enumerate(self._batches()):
             yield self._fetch(epoch, number, indices)
+
+    def _batches(self) -> Iterable[Sequence[int]]:
+        return () if self.batch_sampler is None else self.batch_sampler
 
     def _threaded(self, epoch: int) -> Iterator[Any]:
         ahead = self.num_workers * self.prefetch_factor
         waiting: deque[Future[Any]] = deque()
         with ThreadPoolExecutor(self.num_workers, "fastconv-loader") as pool:
             try:
-                for number, indices in enumerate(self.batch_sampler):
+                for number, indices in enumerate(self._batches()):
                     waiting.append(pool.submit(self._fetch, epoch, number, indices))
                     if len(waiting) >= ahead:
                         yield waiting.popleft().result()
@@ -171,7 +226,7 @@ class DataLoader:
 
     def _fetch(self, epoch: int, number: int, indices: Sequence[int]) -> Any:
         with seeded(epoch, number):
-            if isinstance(self.dataset, TensorDataset) and self.collate_fn is default_collate:
+            if isinstance(self.dataset, TensorDataset) and self._collates:
                 columns = self.dataset[np.asarray(indices, dtype=np.int64)]
                 return [c if isinstance(c, Tensor) else Tensor(c) for c in columns]
             return self.collate_fn([self.dataset[i] for i in indices])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,10 @@ __all__ = [
 ]
 
 
-class Sampler:
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Sampler(Generic[T_co]):
     """Base of samplers: iterating gives indices, ``len`` says how many."""
 
     def __iter__(self) -> Iterator[Any]:
@@ -29,7 +32,7 @@ class Sampler:
         raise NotImplementedError(f"{type(self).__name__} does not define __len__")
 
 
-class SequentialSampler(Sampler):
+class SequentialSampler(Sampler[int]):
     """0, 1, 2, ... in order."""
 
     def __init__(self, data_source: Sized) -> None:
@@ -42,7 +45,7 @@ class SequentialSampler(Sampler):
         return len(self.data_source)
 
 
-class RandomSampler(Sampler):
+class RandomSampler(Sampler[int]):
     """A new random order at every pass; with ``replacement`` samples may come again."""
 
     def __init__(
@@ -74,7 +77,7 @@ class RandomSampler(Sampler):
         return len(self.data_source) if self.num_samples is None else self.num_samples
 
 
-class SubsetRandomSampler(Sampler):
+class SubsetRandomSampler(Sampler[int]):
     """The given indices in a new random order at every pass."""
 
     def __init__(self, indices: Sequence[int], generator: Any = None) -> None:
@@ -89,7 +92,7 @@ class SubsetRandomSampler(Sampler):
         return len(self.indices)
 
 
-class WeightedRandomSampler(Sampler):
+class WeightedRandomSampler(Sampler[int]):
     """Index i is drawn with probability proportional to ``weights[i]``."""
 
     def __init__(
@@ -119,7 +122,7 @@ class WeightedRandomSampler(Sampler):
         return self.num_samples
 
 
-class BatchSampler(Sampler):
+class BatchSampler(Sampler[list[int]]):
     """Groups what ``sampler`` gives into lists of ``batch_size``."""
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:

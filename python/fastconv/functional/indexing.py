@@ -15,6 +15,7 @@ __all__ = [
     "getitem",
     "index_select",
     "masked_select",
+    "nonzero",
     "one_hot",
     "setitem",
     "take_along_dim",
@@ -176,6 +177,27 @@ def masked_select(input: Operand, mask: Operand) -> Result:
         raise TypeError(f"masked_select: mask must be bool, got {m.dtype}")
     shape = np.broadcast_shapes(raw(input).shape, m.shape)
     return getitem(broadcast_to(input, shape), np.broadcast_to(m, shape))
+
+
+def nonzero(input: Operand, *, as_tuple: bool = False) -> Any:
+    """The indices of the elements that are not zero.
+
+    Parameters
+    ----------
+    input : array of any shape
+    as_tuple : bool
+        One array of indices for each axis, to index with, instead of one row for each element.
+
+    Returns
+    -------
+    array or Tensor, or a tuple of them
+        int64, (found, axes), or (found,) each.
+    """
+    x = np.atleast_1d(raw(input)) if as_tuple else raw(input)
+    found = np.nonzero(x) if as_tuple else np.argwhere(x)
+    if not isinstance(input, TensorBase):
+        return found
+    return tuple(wrap(i) for i in found) if isinstance(found, tuple) else wrap(found)
 
 
 def _band(name: str, input: Operand, diagonal: int, cut: Any) -> Result:

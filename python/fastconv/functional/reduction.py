@@ -8,7 +8,7 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record, wrap
-from ._tools import array_first, axes_of, axis_of
+from ._tools import array_first, axes_of, axis_of, numpy_names
 from .convert import cast, clone
 from .elementwise import floating
 from .narrow import in_float32
@@ -53,6 +53,7 @@ def expanded(g: Array, axes: tuple[int, ...] | None, keepdim: bool, ndim: int) -
     return g if keepdim else np.expand_dims(g, axes)
 
 
+@numpy_names
 @in_float32
 def sum(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Result:
     """The sum over `dim` (an axis, several, or all)."""
@@ -70,6 +71,7 @@ def sum(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     )
 
 
+@numpy_names
 @in_float32
 def mean(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Result:
     """The mean over `dim` (an axis, several, or all)."""
@@ -99,6 +101,7 @@ def _correction(unbiased: bool | None, correction: float | None) -> float:
     return 0 if unbiased is False else 1
 
 
+@numpy_names
 @in_float32
 def var(
     input: Operand,
@@ -129,6 +132,7 @@ def var(
     )
 
 
+@numpy_names
 @in_float32
 def std(
     input: Operand,
@@ -145,6 +149,7 @@ def std(
     return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
 
 
+@numpy_names
 @in_float32
 def var_mean(
     input: Operand,
@@ -161,6 +166,7 @@ def var_mean(
     return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
+@numpy_names
 @in_float32
 def std_mean(
     input: Operand,
@@ -177,6 +183,7 @@ def std_mean(
     return std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
+@numpy_names
 @in_float32
 def prod(
     input: Operand, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None
@@ -248,6 +255,7 @@ def _spread(name: str, input: Operand, dim: Any, keepdim: bool, reduce: Any) -> 
     return record(name, y, (input,), backward, saves=(input,))
 
 
+@numpy_names
 def max(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
     """The largest value: of all, or along `dim` as ``(values, indices)``, or of two operands."""
     if dim is None:
@@ -260,6 +268,7 @@ def max(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
     return _along("Max", input, int(dim), keepdim, np.argmax)
 
 
+@numpy_names
 def min(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
     """The smallest value: of all, or along `dim` as ``(values, indices)``, or of two operands."""
     if dim is None:
@@ -272,11 +281,13 @@ def min(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
     return _along("Min", input, int(dim), keepdim, np.argmin)
 
 
+@numpy_names
 def amax(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
     """The largest value over `dim`; equal ones share the gradient."""
     return _spread("Amax", input, dim, keepdim, np.max)
 
 
+@numpy_names
 def amin(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
     """The smallest value over `dim`; equal ones share the gradient."""
     return _spread("Amin", input, dim, keepdim, np.min)
@@ -287,11 +298,13 @@ def _plain(input: Operand, y: Any) -> Result:
     return wrap(y) if isinstance(input, TensorBase) else y
 
 
+@numpy_names
 def argmax(input: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
     """Where the largest value is: in the flattened input, or along `dim`."""
     return _plain(input, _where_is(np.argmax, raw(input), dim, keepdim))
 
 
+@numpy_names
 def argmin(input: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
     """Where the smallest value is: in the flattened input, or along `dim`."""
     return _plain(input, _where_is(np.argmin, raw(input), dim, keepdim))
@@ -307,18 +320,21 @@ def _where_is(find: Any, x: Array, dim: int | None, keepdim: bool) -> Array:
     return np.expand_dims(found, axis) if keepdim else found
 
 
+@numpy_names
 def all(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
     """Whether all values are true."""
     x = raw(input)
     return _plain(input, np.all(x, axes_of(dim, x.ndim, "all"), keepdims=keepdim))
 
 
+@numpy_names
 def any(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
     """Whether any value is true."""
     x = raw(input)
     return _plain(input, np.any(x, axes_of(dim, x.ndim, "any"), keepdims=keepdim))
 
 
+@numpy_names
 def count_nonzero(input: Operand, dim: Any = None) -> Result:
     """How many values are not zero."""
     x = raw(input)
@@ -328,6 +344,7 @@ def count_nonzero(input: Operand, dim: Any = None) -> Result:
 # ---- norms and running sums ----------------------------------------------------------------------
 
 
+@numpy_names
 @in_float32
 def logsumexp(input: Operand, dim: Any, keepdim: bool = False) -> Result:
     """``log(sum(exp(input)))`` over `dim`, without overflow."""
@@ -350,6 +367,7 @@ def logsumexp(input: Operand, dim: Any, keepdim: bool = False) -> Result:
     )
 
 
+@numpy_names
 @in_float32
 def cumsum(input: Operand, dim: int, *, dtype: Any = None) -> Result:
     """Running sums along `dim`."""
@@ -367,6 +385,7 @@ def cumsum(input: Operand, dim: int, *, dtype: Any = None) -> Result:
     )
 
 
+@numpy_names
 def diff(
     input: Operand, n: int = 1, dim: int = -1, prepend: Operand = None, append: Operand = None
 ) -> Result:
@@ -389,6 +408,7 @@ def diff(
 # ---- order ---------------------------------------------------------------------------------------
 
 
+@numpy_names
 def argsort(input: Operand, dim: int = -1, descending: bool = False, stable: bool = True) -> Result:
     """The indices that sort along `dim`."""
     x = raw(input)
@@ -422,6 +442,7 @@ def _picked(name: str, input: Operand, indices: Array, axis: int) -> Extremum:
     return Extremum(record(name, values, (input,), backward), wrap(indices))
 
 
+@numpy_names
 def sort(input: Operand, dim: int = -1, descending: bool = False, stable: bool = True) -> Extremum:
     """Sorted values and their indices along `dim`."""
     x = raw(input)
@@ -429,6 +450,7 @@ def sort(input: Operand, dim: int = -1, descending: bool = False, stable: bool =
     return _picked("Sort", input, _order(x, axis, descending), axis)
 
 
+@numpy_names
 def topk(
     input: Operand, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> Extremum:

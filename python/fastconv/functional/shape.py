@@ -9,7 +9,7 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record, record_many
-from ._tools import axes_of, axis_of, flat_ints, sum_to
+from ._tools import axes_of, axis_of, flat_ints, numpy_names, sum_to
 from .indexing import index_select
 
 __all__ = [
@@ -100,6 +100,7 @@ def unflatten(input: Operand, dim: int, sizes: Sequence[int]) -> Result:
     return reshape(input, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
 
 
+@numpy_names
 def squeeze(input: Operand, dim: Any = None) -> Result:
     """Without the axes of extent 1 (all, or those among `dim`)."""
     x = raw(input)
@@ -109,6 +110,7 @@ def squeeze(input: Operand, dim: Any = None) -> Result:
     return _reshaped(input, x, x.squeeze(single))
 
 
+@numpy_names
 def unsqueeze(input: Operand, dim: int) -> Result:
     """With a new axis of extent 1 at `dim`."""
     x = raw(input)
@@ -218,6 +220,7 @@ def tile(input: Operand, dims: Sequence[int]) -> Result:
     return repeat(input, (1,) * missing + tuple(dims))
 
 
+@numpy_names
 def repeat_interleave(
     input: Operand, repeats: Any, dim: int | None = None, *, output_size: int | None = None
 ) -> Result:
@@ -269,6 +272,7 @@ def roll(input: Operand, shifts: Any, dims: Any = None) -> Result:
 # ---- joining and cutting -------------------------------------------------------------------------
 
 
+@numpy_names
 def cat(tensors: Sequence[Operand], dim: int = 0) -> Result:
     """Joined along an axis; empty one-dimensional tensors are left out, as PyTorch does."""
     given = list(tensors)
@@ -313,6 +317,7 @@ def cat(tensors: Sequence[Operand], dim: int = 0) -> Result:
 concat = cat
 
 
+@numpy_names
 def stack(tensors: Sequence[Operand], dim: int = 0) -> Result:
     """Joined along a new axis."""
     given = list(tensors)
@@ -321,13 +326,14 @@ def stack(tensors: Sequence[Operand], dim: int = 0) -> Result:
     return cat([unsqueeze(v, axis_of(dim, raw(v).ndim + 1, "stack")) for v in given], dim)
 
 
-def split(input: Operand, split_size: Any, dim: int = 0) -> tuple[Result, ...]:
+@numpy_names
+def split(tensor: Operand, split_size_or_sections: Any, dim: int = 0) -> tuple[Result, ...]:
     """Cut along `dim`.
 
     Parameters
     ----------
-    input : array of any shape
-    split_size : int or ints
+    tensor : array of any shape
+    split_size_or_sections : int or ints
         The extent of each piece (the last may be smaller), or of all of them.
     dim : int
 
@@ -341,7 +347,7 @@ def split(input: Operand, split_size: Any, dim: int = 0) -> tuple[Result, ...]:
     ValueError
         If the sizes do not add up to the extent.
     """
-    x = raw(input)
+    x, split_size = raw(tensor), split_size_or_sections
     axis = axis_of(dim, x.ndim, "split")
     extent = x.shape[axis]
     if isinstance(split_size, (int, np.integer)):
@@ -354,7 +360,7 @@ def split(input: Operand, split_size: Any, dim: int = 0) -> tuple[Result, ...]:
             raise ValueError(f"split: sizes {sizes} do not add up to the extent {extent}")
         ends = [int(e) for e in np.cumsum(sizes)[:-1]]
     pieces = np.split(x, ends, axis)
-    if not isinstance(input, TensorBase):
+    if not isinstance(tensor, TensorBase):
         return tuple(pieces)
 
     def backward(*grads: Array | None) -> tuple[Array]:
@@ -365,12 +371,13 @@ def split(input: Operand, split_size: Any, dim: int = 0) -> tuple[Result, ...]:
         return (np.concatenate(filled, axis),)
 
     shapes = [p.shape for p in pieces]
-    results = record_many("Split", pieces, (input,), backward)
+    results = record_many("Split", pieces, (tensor,), backward)
     for result in results:
-        result._share(input)
+        result._share(tensor)
     return results
 
 
+@numpy_names
 def chunk(input: Operand, chunks: int, dim: int = 0) -> tuple[Result, ...]:
     """Cut along `dim` into at most `chunks` pieces of equal size, the last maybe smaller."""
     if chunks < 1:
@@ -380,17 +387,20 @@ def chunk(input: Operand, chunks: int, dim: int = 0) -> tuple[Result, ...]:
     return split(input, max(-(-extent // chunks), 1), dim)
 
 
+@numpy_names
 def unbind(input: Operand, dim: int = 0) -> tuple[Result, ...]:
     """All slices along `dim`, without that axis."""
     return tuple(squeeze(piece, dim) for piece in split(input, 1, dim))
 
 
+@numpy_names
 def select(input: Operand, dim: int, index: int) -> Result:
     """One slice along `dim`, without that axis."""
     axis = axis_of(dim, raw(input).ndim, "select")
     return input[(slice(None),) * axis + (index,)]
 
 
+@numpy_names
 def narrow(input: Operand, dim: int, start: int, length: int) -> Result:
     """`length` slices along `dim` from `start` on."""
     axis = axis_of(dim, raw(input).ndim, "narrow")

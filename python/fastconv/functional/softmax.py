@@ -10,7 +10,7 @@ from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import raw
 from ._activation import activation
-from ._tools import axis_of, compiled
+from ._tools import axis_of, compiled, numpy_names
 from .convert import cast
 from .narrow import in_float32
 
@@ -37,6 +37,7 @@ def softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
     return gy - output * gy.sum(dim, keepdims=True)
 
 
+@numpy_names
 @in_float32
 def softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
     """``exp(input)`` divided by its sum along `dim`: scores become probabilities.
@@ -105,6 +106,7 @@ def log_softmax_backward(grad_output: Array, output: Array, dim: int) -> Any:
     return grad_output - np.exp(output) * grad_output.sum(dim, keepdims=True)
 
 
+@numpy_names
 @in_float32
 def log_softmax(input: Operand, dim: int | None = None, *, dtype: Any = None) -> Result:
     """The logarithm of :func:`softmax`, without overflow and with the digits of large scores.

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
-from ._tools import axes_of
+from ._tools import axes_of, numpy_names
 from .elementwise import abs as absolute
 from .narrow import in_float32
 from .reduction import amax, amin, expanded
@@ -16,6 +16,7 @@ from .reduction import amax, amin, expanded
 __all__ = ["norm"]
 
 
+@numpy_names
 @in_float32
 def norm(input: Operand, p: float | str = 2, dim: Any = None, keepdim: bool = False) -> Result:
     """The `p`-norm over `dim`.

@@ -184,9 +184,6 @@ class Hardswish(Module):
     def forward(self, input: Any) -> Any:
         return F.hardswish(input, self.inplace)
 
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
-
 
 class Hardsigmoid(Module):
     """``relu6(input + 3) / 6``."""
@@ -197,9 +194,6 @@ class Hardsigmoid(Module):
 
     def forward(self, input: Any) -> Any:
         return F.hardsigmoid(input, self.inplace)
-
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
 
 
 class Hardtanh(Module):

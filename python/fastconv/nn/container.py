@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -12,7 +13,8 @@ from .module import Module
 from .parameter import Parameter
 from .rows import forget, pairs_of, rows_of
 
-__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
+__all__ = ["DataParallel", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
+__all__ += ["Sequential"]
 
 
 class _Listed(Module):
@@ -124,6 +126,39 @@ class ModuleList(_Listed):
 
     def __add__(self, other: Iterable[Module]) -> ModuleList:
         return ModuleList([*self, *other])
+
+    def __repr__(self) -> str:
+        """Runs of modules that print alike take one entry: ``(0-2): 3 x ReLU()``."""
+        lines, start = [], 0
+        for text, run in itertools.groupby(map(repr, self)):
+            count = len(list(run))
+            last = start + count - 1
+            number = f"({start})" if count == 1 else f"({start}-{last})"
+            times = "" if count == 1 else f"{count} x "
+            lines.append(f"  {number}: {times}" + text.replace("\n", "\n  "))
+            start = last + 1
+        inner = "".join(f"\n{line}" for line in lines)
+        return f"{self._get_name()}({inner}\n)" if lines else f"{self._get_name()}()"
+
+
+class DataParallel(Module):
+    """`module` itself under the name ``module``, as PyTorch has it where there is no GPU.
+
+    Parameters
+    ----------
+    module : Module
+    device_ids, output_device, dim
+        Taken for scripts that name them.
+    """
+
+    def __init__(
+        self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0
+    ) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        return self.module(*inputs, **kwargs)
 
 
 class ModuleDict(Module):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd import TensorBase, raw
 from ..random import generator as default_generator
 
 __all__ = [
@@ -29,8 +30,10 @@ __all__ = [
 
 
 def _fill(tensor: Any, values: Any) -> Any:
-    tensor._array[...] = values
-    tensor._touch()
+    """Write into a tensor, or into the array that ``tensor.data`` gave."""
+    raw(tensor)[...] = values
+    if isinstance(tensor, TensorBase):
+        tensor._touch()
     return tensor
 
 
@@ -40,12 +43,12 @@ def _rng(generator: Any) -> np.random.Generator:
 
 def uniform_(tensor: Any, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Any:
     """Values spread evenly over [a, b)."""
-    return _fill(tensor, _rng(generator).uniform(a, b, tensor._array.shape))
+    return _fill(tensor, _rng(generator).uniform(a, b, tensor.shape))
 
 
 def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Any:
     """Values from a normal distribution."""
-    return _fill(tensor, _rng(generator).normal(mean, std, tensor._array.shape))
+    return _fill(tensor, _rng(generator).normal(mean, std, tensor.shape))
 
 
 def trunc_normal_(
@@ -58,7 +61,7 @@ def trunc_normal_(
 ) -> Any:
     """Values from a normal distribution; those outside [a, b] are drawn again."""
     rng = _rng(generator)
-    values = rng.normal(mean, std, tensor._array.shape)
+    values = rng.normal(mean, std, tensor.shape)
     outside = (values < a) | (values > b)
     for _ in range(1000):  # each round keeps at least the share of the distribution within
         if not outside.any():
@@ -85,14 +88,14 @@ def zeros_(tensor: Any) -> Any:
 
 def eye_(tensor: Any) -> Any:
     """Ones on the diagonal of a matrix, zeros elsewhere."""
-    if tensor._array.ndim != 2:
+    if tensor.ndim != 2:
         raise ValueError("eye_: only tensors with 2 dimensions are supported")
-    return _fill(tensor, np.eye(*tensor._array.shape))
+    return _fill(tensor, np.eye(*tensor.shape))
 
 
 def dirac_(tensor: Any, groups: int = 1) -> Any:
     """Convolution weights that let the input through unchanged, as far as channels go."""
-    shape = tensor._array.shape
+    shape = tensor.shape
     if len(shape) not in (3, 4, 5):
         raise ValueError("dirac_: only tensors with 3, 4, or 5 dimensions are supported")
     if shape[0] % groups:
@@ -109,7 +112,7 @@ def dirac_(tensor: Any, groups: int = 1) -> Any:
 
 def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
     """A matrix (axes after the first taken as one) with orthonormal rows or columns."""
-    shape = tensor._array.shape
+    shape = tensor.shape
     if len(shape) < 2:
         raise ValueError("orthogonal_: only tensors with 2 or more dimensions are supported")
     if 0 in shape:
@@ -123,10 +126,10 @@ def orthogonal_(tensor: Any, gain: float = 1, generator: Any = None) -> Any:
 
 def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = None) -> Any:
     """Normal values, a share of `sparsity` of each column zero."""
-    if tensor._array.ndim != 2:
+    if tensor.ndim != 2:
         raise ValueError("sparse_: only tensors with 2 dimensions are supported")
     rng = _rng(generator)
-    rows, columns = tensor._array.shape
+    rows, columns = tensor.shape
     values = rng.normal(0, std, (rows, columns))
     for column in range(columns):
         values[rng.permutation(rows)[: math.ceil(sparsity * rows)], column] = 0
@@ -161,7 +164,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _calculate_fan_in_and_fan_out(tensor: Any) -> tuple[int, int]:
     """How many inputs each output sees, and how many outputs each input reaches."""
-    shape = tensor._array.shape
+    shape = tensor.shape
     if len(shape) < 2:
         raise ValueError(
             "fan in and fan out can not be computed for tensor with fewer than 2 dimensions"
@@ -197,7 +200,7 @@ def kaiming_uniform_(
     generator: Any = None,
 ) -> Any:
     """Even values that keep the variance through a rectifier (He, 2015)."""
-    if 0 in tensor._array.shape:
+    if 0 in tensor.shape:
         return tensor
     std = calculate_gain(nonlinearity, a) / math.sqrt(_calculate_correct_fan(tensor, mode))
     bound = math.sqrt(3.0) * std
@@ -212,7 +215,7 @@ def kaiming_normal_(
     generator: Any = None,
 ) -> Any:
     """Normal values that keep the variance through a rectifier (He, 2015)."""
-    if 0 in tensor._array.shape:
+    if 0 in tensor.shape:
         return tensor
     std = calculate_gain(nonlinearity, a) / math.sqrt(_calculate_correct_fan(tensor, mode))
     return normal_(tensor, 0.0, std, generator)

@@ -16,6 +16,9 @@ from ..tensor import Tensor
 __all__ = ["Optimizer"]
 
 
+_SWITCHES = ("capturable", "differentiable", "foreach", "fused")
+
+
 def one_pass(p: Array, g: Array) -> bool:
     """Whether the compiled update takes this parameter and its gradient."""
     return compiled(p, g) and p.flags.c_contiguous and p.flags.writeable and p.shape == g.shape
@@ -30,6 +33,9 @@ class Optimizer:
         Each dict is a group: ``{"params": ..., "lr": ...}`` with its own settings.
     defaults : dict
         Settings for groups that do not name them.
+    switches : names, optional
+        Of arguments that say how PyTorch shall compute a step (``foreach``, ``fused``,
+        ``capturable``, ``differentiable``), not what: taken, and without effect.
 
     Attributes
     ----------
@@ -39,7 +45,12 @@ class Optimizer:
         What the optimiser remembers of each parameter.
     """
 
-    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+    def __init__(
+        self, params: Iterable[Any], defaults: dict[str, Any], switches: Iterable[str] = ()
+    ) -> None:
+        for name in switches:
+            if name not in _SWITCHES:
+                raise TypeError(f"{type(self).__name__}: there is no argument {name!r}")
         if isinstance(params, TensorBase):
             raise TypeError(
                 f"{type(self).__name__}: params must be an iterable of tensors or dicts, "

@@ -36,6 +36,7 @@ __all__ = [
 _READABLE = (".safetensors", ".npz", ".pth", ".pt")
 _WRITABLE = _READABLE
 _PYTORCH = (".pth", ".pt")
+_OWN = (".safetensors", ".npz")
 
 
 def _suffix(name: str, path: str | os.PathLike[str], known: tuple[str, ...]) -> Path:
@@ -163,20 +164,19 @@ def save(obj: Any, f: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     obj
-        A state dictionary; for a ``.pth`` or ``.pt`` file any nest of dictionaries, lists and
+        A state dictionary; in PyTorch's format any nest of dictionaries, lists and
         tuples with tensors, arrays, numbers and text in it, such as a checkpoint.
     f : path
-        The suffix says the format. ``torch.load`` reads what is written to ``.pth``.
+        ``.safetensors`` and ``.npz`` say those formats; with any other suffix, or none, it is
+        PyTorch's, which ``torch.load`` reads.
 
     Raises
     ------
     TypeError
         If ``obj`` holds anything else: whole models are not pickled.
-    ValueError
-        If the suffix is another.
     """
-    path = _suffix("save", f, _WRITABLE)
-    if path.suffix in _PYTORCH:
+    path = Path(f)
+    if path.suffix not in _OWN:
         pth_write.write(path, obj)
         return
     if not isinstance(obj, Mapping):
@@ -192,8 +192,8 @@ def load(f: str | os.PathLike[str], map_location: Any = None, *, weights_only: b
     """
     from ..tensor import Tensor
 
-    path = _suffix("load", f, _READABLE)
-    if path.suffix not in _PYTORCH:
+    path = Path(f)
+    if path.suffix in _OWN:
         return {name: Tensor(array) for name, array in load_weights(path).items()}
     with _reading(path):
         return pth.read_object(path, Tensor)

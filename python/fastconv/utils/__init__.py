@@ -9,6 +9,6 @@ from . import checkpoint as checkpoint
 
 
 def __getattr__(name: str) -> Any:
-    if name == "data":
-        return importlib.import_module("fastconv.utils.data")
+    if name in ("data", "model_zoo"):
+        return importlib.import_module(f"fastconv.utils.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

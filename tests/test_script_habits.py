@@ -1,0 +1,229 @@
+"""What scripts written for PyTorch say beside the network itself."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import nn, optim
+
+
+def test_data_has_the_methods_of_tensors() -> None:
+    layer = nn.Conv2d(3, 4, 3)
+    nn.init.normal_(layer.weight.data, 0.0, 0.02)
+    nn.init.constant_(layer.bias.data, 2)
+    assert (layer.bias.data == 2).all()
+    assert 0 < layer.weight.data.std() < 0.1
+    layer.bias.data.sub_(fastconv.ones(4)).mul_(3).copy_(layer.bias.data + 1).clamp_(0, 3.5)
+    assert (np.asarray(layer.bias) == 3.5).all()
+    assert isinstance(layer.bias.data.zero_(), np.ndarray)
+    scores = fastconv.tensor([[1.0, 3.0, 2.0], [5.0, 4.0, 6.0]])
+    best = scores.data.max(1, keepdim=True)[1]
+    assert best.tolist() == [[1], [2]]
+    assert best.eq(fastconv.tensor([1, 0]).data.view_as(best)).sum().item() == 1
+    assert scores.data.max(1).tolist() == [3.0, 6.0]  # without PyTorch's names: as NumPy
+    assert scores.data.view(3, 2).shape == (3, 2)
+    assert scores.data.norm().item() == pytest.approx(np.sqrt(91))
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = scores.data.nonsense
+
+
+def test_data_stays_off_the_tape() -> None:
+    weight, step = nn.Parameter(fastconv.ones(2)), fastconv.ones(2, requires_grad=True)
+    weight.data.add_(step * 2)
+    assert weight.is_leaf
+    assert weight.tolist() == [3.0, 3.0]
+
+
+def test_generators() -> None:
+    one = fastconv.Generator().manual_seed(3)
+    assert one.initial_seed() == 3
+    np.testing.assert_array_equal(
+        fastconv.rand(4, generator=one), np.random.default_rng(3).random(4, np.float32)
+    )
+    state, twins = one.get_state(), (copy.deepcopy(one), pickle.loads(pickle.dumps(one)))
+    fastconv.randint(9, (3,), generator=one)  # leaves half of a draw behind
+    drawn = [
+        fastconv.empty(5).normal_(generator=g).tolist() for g in (*twins, one.set_state(state))
+    ]
+    assert drawn[0] == drawn[1] == drawn[2]
+    with pytest.raises(ValueError, match="set_state: new_state"):
+        one.set_state(np.zeros(3, np.uint8))
+    with pytest.raises(RuntimeError, match="no device 'cuda'"):
+        fastconv.Generator("cuda")
+
+
+def test_the_generator_of_all() -> None:
+    assert fastconv.manual_seed(7).initial_seed() == fastconv.initial_seed() == 7
+    before = fastconv.get_rng_state()
+    first = fastconv.rand(3)
+    fastconv.set_rng_state(before)
+    with fastconv.random.fork_rng():
+        again = fastconv.rand(3)
+    assert first.tolist() == again.tolist() == fastconv.rand(3).tolist()
+    assert fastconv.seed() == fastconv.initial_seed()
+
+
+def test_types_of_tensors() -> None:
+    assert fastconv.LongTensor([1, 2]).dtype == np.int64
+    assert fastconv.FloatTensor(2, 3).shape == (2, 3)
+    assert fastconv.ByteTensor(fastconv.ones(2, 2).size()).shape == (2, 2)
+    assert isinstance(fastconv.zeros(2), fastconv.FloatTensor)
+    assert not isinstance(fastconv.zeros(2), fastconv.LongTensor)
+    for kind in (fastconv.DoubleTensor, "torch.DoubleTensor", float):
+        assert fastconv.ones(1).type(kind).dtype == (np.float32 if kind is float else np.float64)
+    assert fastconv.Tensor([1, 2]).dtype == np.float32
+    assert fastconv.Tensor(np.array([1, 2])).dtype == np.int64  # an array is shared as it is
+    with pytest.raises(TypeError, match="LongTensor: expected one sequence"):
+        fastconv.LongTensor([1], [2])
+
+
+def test_numpys_names_of_arguments() -> None:
+    x = fastconv.tensor([[1.0, 2.0], [4.0, 3.0]])
+    assert x.sum(axis=1, keepdims=True).tolist() == [[3.0], [7.0]]
+    assert x.argmax(axis=1).tolist() == [1, 0]
+    assert x.max(axis=0).values.tolist() == [4.0, 3.0]
+    assert fastconv.cat([x, x], axis=1).shape == (2, 4)
+    assert fastconv.softmax(x, axis=1).shape == (2, 2)
+    assert [p.shape for p in fastconv.split(x, split_size_or_sections=[1, 1], axis=1)] == [
+        (2, 1)
+    ] * 2
+    assert len(x.split(split_size=1)) == 2
+
+
+def test_indices_of_what_is_not_zero() -> None:
+    x = fastconv.tensor([[0.0, 2.0], [3.0, 0.0]])
+    assert fastconv.nonzero(x).tolist() == [[0, 1], [1, 0]]
+    rows, columns = x.nonzero(as_tuple=True)
+    assert x[rows, columns].tolist() == [2.0, 3.0]
+    assert fastconv.nonzero(np.array(5), as_tuple=True)[0].tolist() == [0]
+
+
+def test_mixed_precision_changes_nothing() -> None:
+    scaler, x = fastconv.cuda.amp.GradScaler(), nn.Parameter(fastconv.ones(2))
+    optimizer = optim.SGD([x], lr=0.5, foreach=True)
+
+    @fastconv.autocast("cpu")
+    def loss() -> fastconv.Tensor:
+        return (x * 2).sum()
+
+    with fastconv.amp.autocast("cpu", dtype=fastconv.float16, enabled=False):
+        scaler.scale(loss()).backward()
+    scaler.unscale_(optimizer)
+    scaler.step(optimizer)
+    scaler.update()
+    scaler.load_state_dict(scaler.state_dict())
+    assert x.tolist() == [0.0, 0.0]
+    assert scaler.get_scale() == 1
+    assert not scaler.is_enabled()
+
+
+def test_switches() -> None:
+    layer = nn.ReLU()
+    assert fastconv.compile(layer, mode="max-autotune") is layer
+    assert fastconv.compile(dynamic=True)(layer) is layer
+    fastconv.set_float32_matmul_precision("high")
+    with pytest.raises(ValueError, match="precision must be"):
+        fastconv.set_float32_matmul_precision("low")
+    fastconv.use_deterministic_algorithms(True)
+    assert fastconv.are_deterministic_algorithms_enabled()
+    fastconv.set_default_device("cpu")
+    with pytest.raises(RuntimeError, match="no device 'cuda'"):
+        fastconv.set_default_device("cuda")
+    fastconv.set_default_tensor_type(fastconv.DoubleTensor)
+    try:
+        assert fastconv.zeros(1).dtype == np.float64
+    finally:
+        fastconv.set_default_tensor_type("torch.FloatTensor")
+    assert not fastconv.distributed.is_initialized()
+    assert (fastconv.distributed.get_rank(), fastconv.distributed.get_world_size()) == (0, 1)
+    with pytest.raises(AssertionError, match="wrong"):
+        fastconv._assert(False, "wrong")
+
+
+def test_data_parallel() -> None:
+    net = nn.DataParallel(nn.Linear(2, 3), device_ids=[0])
+    assert list(net.state_dict()) == ["module.weight", "module.bias"]
+    assert net(fastconv.ones(1, 2)).shape == (1, 3)
+
+
+def test_paths_of_layers() -> None:
+    from fastconv.nn.modules.batchnorm import _BatchNorm
+
+    from fastconv.nn.modules.utils import _pair
+
+    assert isinstance(nn.BatchNorm2d(1), _BatchNorm)
+    assert _pair(3) == (3, 3) == _pair([3, 3])
+    assert nn.modules.conv.Conv2d is nn.Conv2d
+
+
+def test_lists_print_runs() -> None:
+    layers = nn.ModuleList([nn.ReLU(), nn.ReLU(), nn.Sequential(nn.Tanh())])
+    assert repr(layers) == (
+        "ModuleList(\n  (0-1): 2 x ReLU()\n  (2): Sequential(\n    (0): Tanh()\n  )\n)"
+    )
+    assert repr(nn.ModuleList()) == "ModuleList()"
+
+
+OPTIMIZERS = [
+    ("Adadelta", {}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.8, "weight_decay": 0.1}),
+    ("Adamax", {"weight_decay": 0.1, "maximize": True}),
+    ("NAdam", {}),
+    ("NAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {}),
+    ("RAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), OPTIMIZERS)
+def test_optimizers_step_as_pytorchs(name: str, settings: dict) -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(4, 3))
+    theirs, ours = torch.nn.Parameter(torch.tensor(start)), nn.Parameter(start.copy())
+    reference = getattr(torch.optim, name)([theirs], **settings)
+    optimizer = getattr(optim, name)([ours], **settings)
+    for _ in range(12):
+        g = rng.normal(size=start.shape)
+        theirs.grad, ours.grad = torch.tensor(g), fastconv.tensor(g)
+        reference.step()
+        optimizer.step()
+        np.testing.assert_allclose(ours.data, theirs.detach(), rtol=1e-8)
+
+
+def test_optimizers_refuse_what_is_no_argument() -> None:
+    weights = [nn.Parameter(fastconv.ones(1))]
+    with pytest.raises(TypeError, match="NAdam: there is no argument 'foreac'"):
+        optim.NAdam(weights, foreac=True)
+    with pytest.raises(ValueError, match="rho must lie in"):
+        optim.Adadelta(weights, rho=2)
+
+
+def test_published_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastconv import hub
+    from fastconv.utils.model_zoo import load_url
+
+    source, cache = tmp_path / "net.pth", tmp_path / "cache"
+    fastconv.save({"w": fastconv.ones(2)}, source)
+    digits = hashlib.sha256(source.read_bytes()).hexdigest()[:8]
+    published = source.rename(tmp_path / f"net-{digits}.pth").as_uri()
+    monkeypatch.setattr(hub, "_dir", None)
+    hub.set_dir(cache)
+    state = load_url(published, progress=False, check_hash=True)
+    assert state["w"].tolist() == [1.0, 1.0]
+    assert (cache / "checkpoints" / f"net-{digits}.pth").is_file()
+    (tmp_path / f"net-{digits}.pth").unlink()
+    assert hub.load_state_dict_from_url(published)["w"].tolist() == [1.0, 1.0]  # kept
+    with pytest.raises(RuntimeError, match="Without network: put the file at"):
+        hub.load_state_dict_from_url((tmp_path / "none.pth").as_uri())
+    (tmp_path / "net-00000000.pth").write_bytes(b"another")
+    with pytest.raises(RuntimeError, match="does not start with 00000000"):
+        load_url((tmp_path / "net-00000000.pth").as_uri(), check_hash=True)
+    assert len(list((cache / "checkpoints").iterdir())) == 1
