@@ -95,6 +95,9 @@ struct GemmKernels {
   // Reads exactly the segments, never beyond. panel has room for depth * nr elements.
   void (*pack)(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth, const Segment* segments,
                int count, T* panel);
+  // The same of runs twice as long in the source, of which every second element counts.
+  void (*pack_halves)(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth,
+                      const Segment* segments, int count, T* panel);
   void (*fill_rows)(const StripRows<T>& s);
   // dst[i * step] = clamp(src[i] + residual[i * step]) for i < count; a null src is a row of zeros,
   // residual may be null.

@@ -12,9 +12,9 @@ constexpr int kTileVectors = 2;
 template <class T>
 constexpr int kTileLanes = kTileVectors * kLanes<T>;
 
-// Each vector of a panel from at most N runs: a masked load for each, which leaves the other lanes
-// alone.
-template <class T, int N>
+// Each vector of a panel from at most N runs, of which every Step-th element counts: a masked load
+// for each, which leaves the other lanes alone and reads nothing but the runs.
+template <class T, int N, int Step = 1>
 class Runs {
  public:
   FC_INLINE Runs(const Segment* segments, int count) {
@@ -25,29 +25,54 @@ class Runs {
       for (int v = 0; v < kTileVectors; ++v) {
         const ptrdiff_t lo = s.dst - v * L, hi = lo + s.len;
         if (lo >= L || hi <= 0) continue;
-        from_[v][runs[v]] = s.src - lo;
-        lanes_[v][runs[v]++] =
-            lanes_between<T>(static_cast<int>(lo > 0 ? lo : 0), static_cast<int>(hi < L ? hi : L));
+        from_[v][runs[v]] = s.src - lo * Step;
+        const ptrdiff_t begin = lo > 0 ? lo * Step : 0;
+        const ptrdiff_t end = ((hi < L ? hi : L) - 1) * Step + 1;
+        for (int part = 0; part < Step; ++part) {
+          lanes_[v][runs[v]][part] =
+              lanes_between<T>(within(begin - part * L), within(end - part * L));
+        }
+        ++runs[v];
       }
     }
   }
   FC_INLINE Vec<T> get(const T* source, int v) const {
-    Vec<T> x{};
-    FC_UNROLL for (int i = 0; i < N; ++i) x = load_lanes(source + from_[v][i], lanes_[v][i], x);
-    return x;
+    Vec<T> parts[Step];
+    FC_UNROLL for (int part = 0; part < Step; ++part) {
+      Vec<T> x{};
+      FC_UNROLL for (int i = 0; i < N; ++i) {
+        x = load_lanes(source + from_[v][i] + part * kLanes<T>, lanes_[v][i][part], x);
+      }
+      parts[part] = x;
+    }
+    return every<Step>(parts);
+  }
+  // Fetches what get() reads.
+  FC_INLINE void fetch(const T* source) const {
+    FC_UNROLL for (int v = 0; v < kTileVectors; ++v) {
+      FC_UNROLL for (int part = 0; part < Step; ++part) {
+        __builtin_prefetch(source + from_[v][0] + part * kLanes<T>);
+      }
+    }
   }
 
  private:
+  static int within(ptrdiff_t lane) {
+    return static_cast<int>(lane < 0 ? 0 : lane < kLanes<T> ? lane : kLanes<T>);
+  }
   ptrdiff_t from_[kTileVectors][N] = {};
-  LaneMask<T> lanes_[kTileVectors][N] = {};
+  LaneMask<T> lanes_[kTileVectors][N][Step] = {};
 };
 
-template <class T, int N>
+template <class T, int N, int Step = 1>
 void pack_runs(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth, const Segment* segments,
                int count, T* panel) {
-  const Runs<T, N> given(segments, count);
-  const Runs<T, N> runs = given;  // a copy that the compiler can keep in registers
+  const Runs<T, N, Step> given(segments, count);
+  const Runs<T, N, Step> runs = given;  // a copy that the compiler can keep in registers
+  // Planes lie pages apart, which no hardware follows.
+  constexpr ptrdiff_t kAhead = 16;
   for (ptrdiff_t k = 0; k < depth; ++k, panel += kTileLanes<T>) {
+    if (Step > 1 && k + kAhead < depth) runs.fetch(src + k_off[k + kAhead]);
     FC_UNROLL for (int v = 0; v < kTileVectors; ++v) {
       store(panel + v * kLanes<T>, runs.get(src + k_off[k], v));
     }
@@ -113,6 +138,26 @@ void pack_panel(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth, const Seg
       copy_run(s + segments[i].src, panel + segments[i].dst, segments[i].len);
     }
     for (ptrdiff_t j = filled; j < NR; ++j) panel[j] = T(0);
+  }
+}
+
+// Every second element of the runs.
+template <class T>
+void pack_halves(const T* src, const ptrdiff_t* k_off, ptrdiff_t depth, const Segment* segments,
+                 int count, T* panel) {
+  if constexpr (kVectorBytes >= 32) {  // has masked loads
+    const int runs = runs_of_vector<T>(segments, count);
+    if (runs == 1) return pack_runs<T, 1, 2>(src, k_off, depth, segments, count, panel);
+    if (runs == 2) return pack_runs<T, 2, 2>(src, k_off, depth, segments, count, panel);
+  }
+  constexpr int NR = kTileLanes<T>;
+  for (ptrdiff_t k = 0; k < depth; ++k, panel += NR) {
+    T* to = panel;
+    for (int i = 0; i < count; ++i) {
+      const T* s = src + k_off[k] + segments[i].src;
+      for (ptrdiff_t j = 0; j < segments[i].len; ++j) *to++ = s[2 * j];
+    }
+    while (to < panel + NR) *to++ = T(0);
   }
 }
 

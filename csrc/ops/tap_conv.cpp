@@ -58,6 +58,7 @@ class Run {
     row_ = c.strip ? c.shape.pitch : t.step[1] * t.dims[2];
     plane_ = c.strip ? c.shape.plane() : t.dims[0] * t.dims[1] * t.dims[2];
     image_ = c.strip ? c.channels * plane_ : t.src_image;
+    pixel_ = c.halves ? 2 : 1;
     fill_tables();
   }
 
@@ -130,7 +131,8 @@ class Run {
       const T* view = look(src, b, k0, k1, strip);
       if (c_.mode == Lanes::packed && !c_.passing && !c_.gathering) {
         each_panel(b, [&](int64_t at, int64_t, const Segment* segments, int count) {
-          gemm.pack(view, k_off_ + k0, k1 - k0, segments, count, panels + at * (k1 - k0));
+          const auto pack = c_.halves ? gemm.pack_halves : gemm.pack;
+          pack(view, k_off_ + k0, k1 - k0, segments, count, panels + at * (k1 - k0));
         });
       }
       g.accumulate = chunk > 0;
@@ -234,7 +236,7 @@ class Run {
     if (ntaps == 0) return src;
     const int64_t c0 = k0 / ntaps, c1 = ceil_div(k1, ntaps);
     src += c0 * t_.dims[0] * t_.dims[1] * t_.dims[2];
-    if (!c_.strip) return src + b.lo[0] * slab_ + b.lo[1] * row_ + b.lo[2];
+    if (!c_.strip) return src + b.lo[0] * slab_ + b.lo[1] * row_ + b.lo[2] * pixel_;
     for (int64_t n = 0; n < b.images; ++n) {
       fill_strip(src + n * t_.src_image, t_.dims, c1 - c0, c_.shape, b, strip + n * image_);
     }
@@ -254,7 +256,7 @@ class Run {
       int count = 0;
       for (int64_t lane = 0; lane < lanes;) {
         const int64_t len = std::min(lanes - lane, extent[2] - q);
-        segments[count++] = {n * image_ + z * slab_ + p * row_ + q, lane, len};
+        segments[count++] = {n * image_ + z * slab_ + p * row_ + q * pixel_, lane, len};
         lane += len;
         if ((q += len) < extent[2]) continue;
         q = 0;
@@ -382,7 +384,8 @@ class Run {
   ptrdiff_t* count_;           // 0 1 2 ...
   T* turned_ = nullptr;
   ptrdiff_t* k_off_;  // of every (channel, tap) in the view, from its chunk's first channel
-  ptrdiff_t slab_, row_, plane_, image_;  // of the view: to the next slab, row, channel, image
+  // Of the view: to the next slab, row, pixel, channel, image.
+  ptrdiff_t slab_, row_, pixel_, plane_, image_;
 };
 
 }  // namespace

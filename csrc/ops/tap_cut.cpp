@@ -39,8 +39,7 @@ int64_t best_height(int64_t p, int64_t q, int64_t most_pixels, int64_t lanes) {
 }
 
 template <class T>
-bool source_suffices(const TapConv<T>& t, const StripShape& s) {
-  if (t.step[2] != 1) return false;
+bool within_source(const TapConv<T>& t, const StripShape& s) {
   for (int i = 0; i < 3; ++i) {
     const int64_t last = (t.grid(i) - 1) * t.step[i] + s.first[i] + s.reach[i];
     if (s.first[i] < 0 || last >= t.dims[i]) return false;
@@ -103,7 +102,10 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   for (int i = 0; i < 3; ++i) c.blocks[i + 1] = ceil_div(t.grid(i), c.block[i]);
 
   c.shape = strip_shape(t.taps, t.step, c.block);
-  c.strip = !source_suffices(t, c.shape);
+  const bool within = within_source(t, c.shape);
+  // Several taps share the halves of a strip.
+  c.halves = within && t.packed && t.step[2] == 2 && ntaps == 1;
+  c.strip = !c.halves && !(within && t.step[2] == 1);
   if (t.packed) {
     c.mode = Lanes::packed;
   } else {
@@ -145,10 +147,11 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   const bool one_pass = plane - c.lone_lane <= 3 * lanes;  // all lanes at once
   const bool in_cache = c.most_rows * c.kc * item <= budget && t.rows <= t.channels * ntaps;
   c.passing = t.packed && (t.w_channel == ntaps || c.turned) && (one_pass || in_cache) &&
-              t.phases() == 1 && !c.strip && c.images == 1 && c.block[0] * c.block[1] == 1;
+              t.phases() == 1 && !c.strip && !c.halves && c.images == 1 &&
+              c.block[0] * c.block[1] == 1;
   // Doubles would be packed before: they have half as much to gain.
   c.gathering = t.packed && item == 4 && (t.w_channel == ntaps || c.turned) && !c.passing &&
-                in_cache && !one_pass && !c.lone_lane && t.phases() == 1;
+                in_cache && !one_pass && !c.lone_lane && !c.halves && t.phases() == 1;
   return c;
 }
 

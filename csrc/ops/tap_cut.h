@@ -28,6 +28,7 @@ struct Cut {
   int64_t lanes;      // of a block's result, the largest
   Lanes mode;
   bool strip;     // the source is read through a padded copy
+  bool halves;    // or, pixels being two elements apart, panels are packed straight from it
   bool temp;      // the result is computed aside, then woven into place
   int64_t slots;  // phases that are not zero
   bool
