@@ -135,7 +135,8 @@ void run(const ConvCall<T>& call) {
   parallel_for(c.tasks(p), call.threads, [&](int64_t task, int thread) {
     run_task(call, c, task, parts, call.scratch + s.parts + thread * s.per_thread());
   });
-  add_parts(parts, c.sums, p.k * p.reduction(), call.result);
+  const int64_t outputs = p.k * p.reduction();
+  add_parts(parts, c.sums, outputs, outputs, call.result);
 }
 
 bool few_outputs(const ConvProblem& p) {

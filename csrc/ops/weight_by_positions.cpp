@@ -187,8 +187,8 @@ void weight_by_positions(const ConvProblem& p, const T* input, const T* grad, T*
   const Cut c = cut<T>(p, threads);
   const Run<T> run(p, c, input, grad, result, scratch);
   parallel_for(c.tasks(p), threads, [&](int64_t index, int thread) { run.task(index, thread); });
-  if (c.sums > 1)
-    add_parts(reinterpret_cast<const T*>(scratch), c.sums, p.k * p.reduction(), result);
+  const int64_t outputs = p.k * p.reduction();
+  if (c.sums > 1) add_parts(reinterpret_cast<const T*>(scratch), c.sums, outputs, outputs, result);
 }
 
 template size_t weight_by_positions_bytes<float>(const ConvProblem&, int);

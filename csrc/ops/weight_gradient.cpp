@@ -55,4 +55,26 @@ PixelView::PixelView(const ConvProblem& p, const PixelCut& c, int64_t channels)
       plane(c.strip ? c.shape.plane() : p.in_plane()),
       image(c.strip ? channels * plane : p.c * p.in_plane()) {}
 
+template <class T>
+void add_parts(const T* parts, int64_t number, ptrdiff_t step, int64_t count, T* to) {
+  constexpr int64_t kSome = 32;  // sums that the compiler keeps in registers
+  int64_t i = 0;
+  for (; i + kSome <= count; i += kSome) {
+    T sums[kSome];
+    for (int64_t j = 0; j < kSome; ++j) sums[j] = parts[i + j];
+    for (int64_t part = 1; part < number; ++part) {
+      for (int64_t j = 0; j < kSome; ++j) sums[j] += parts[part * step + i + j];
+    }
+    for (int64_t j = 0; j < kSome; ++j) to[i + j] = sums[j];
+  }
+  for (; i < count; ++i) {
+    T sum = parts[i];
+    for (int64_t part = 1; part < number; ++part) sum += parts[part * step + i];
+    to[i] = sum;
+  }
+}
+
+template void add_parts<float>(const float*, int64_t, ptrdiff_t, int64_t, float*);
+template void add_parts<double>(const double*, int64_t, ptrdiff_t, int64_t, double*);
+
 }  // namespace fastconv

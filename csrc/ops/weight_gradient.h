@@ -53,14 +53,10 @@ const T* view_block(const ConvProblem& p, const PixelCut& c, const PixelView& v,
   return strip;
 }
 
-// to[i] = the sum of parts[part * count + i] over the parts, in order.
+// to[i] = the sum of parts[part * step + i] over the parts, in order, for i < count. `to` may be
+// the first part.
 template <class T>
-void add_parts(const T* parts, int64_t number, int64_t count, T* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = parts[i];
-  for (int64_t part = 1; part < number; ++part) {
-    for (int64_t i = 0; i < count; ++i) to[i] += parts[part * count + i];
-  }
-}
+void add_parts(const T* parts, int64_t number, ptrdiff_t step, int64_t count, T* to);
 
 // Kernel positions in lanes: x is transposed, the gradient broadcast as it lies in memory, and the
 // tile writes rows of dw. Wins where dw is large beside the pixels, and for few kernel positions.

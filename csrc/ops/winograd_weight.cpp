@@ -3,8 +3,8 @@
 //   points of dw[k, c] = sum over tiles of points of x[c] * points of grad[k]
 //
 // so both are brought to points, a block of tiles at a time, and the products over tiles are summed
-// there, output channels in lanes. Blocks follow each other in a fixed order and threads split the
-// outputs: the result does not depend on their number.
+// there, output channels in lanes. Blocks follow each other in a fixed order, in a fixed number of
+// parts, and threads split the outputs: the result does not depend on their number.
 #include <algorithm>
 #include <cmath>
 
@@ -12,72 +12,13 @@
 #include "memory.h"
 #include "parallel.h"
 #include "rows.h"
-#include "winograd.h"
+#include "weight_gradient.h"
+#include "winograd_weight_cut.h"
 
 namespace fastconv {
 namespace {
 
 using namespace winograd;
-
-struct Cut {
-  int64_t points;
-  int64_t blocks, block;  // of tiles, and the tiles of the largest
-  int64_t c_part, c_parts, k_part, k_parts;
-  // Points of x: [part][point][tile][channel of part], of the gradient likewise, of dw: per task
-  // [point][input channel][output channel].
-  ptrdiff_t x_tile, x_point, x_part, g_tile, g_point, g_part, w_point, w_part;
-  int64_t parts() const { return c_parts * k_parts; }
-};
-
-template <class T>
-Cut cut(const ConvProblem& p, const Tiles& tiles, int threads) {
-  const auto& k = table<T>();
-  const int64_t item = sizeof(T), l2 = static_cast<int64_t>(l2_bytes());
-  Cut c;
-  c.points = (tiles.m + 2) * (tiles.m + 2);
-  // Few channels: the sums stay in the second-level cache, and so do blocks of tiles. Many: the
-  // sums go to memory, so blocks are large, if possible a single one.
-  const int64_t tile = c.points * (p.cg() + p.kg()) * item;
-  const int64_t sums = c.points * p.cg() * p.kg() * item;
-  const int64_t most = sums <= l2 * 2 / 5 ? std::max<int64_t>(32, l2 * 2 / 5 / tile)
-                                          : std::max<int64_t>(128, (int64_t{24} << 20) / tile);
-  c.blocks = std::max<int64_t>(1, ceil_div(tiles.count(), most));
-  c.block = ceil_div(tiles.count(), c.blocks);
-
-  c.c_part = std::min<int64_t>(64, ceil_div(p.cg(), k.lanes) * k.lanes);
-  const int64_t subs = ceil_div(p.kg(), k.nr);
-  // Parts of two cache lines, as in winograd.cpp.
-  int64_t wide = std::min<int64_t>(subs, std::max<int64_t>(1, 128 / (k.nr * item)));
-  if (threads > 1) {
-    const auto tasks = [&] { return p.groups * ceil_div(subs, wide) * ceil_div(p.cg(), c.c_part); };
-    while (tasks() < 2 * threads && c.c_part > 2 * k.lanes) c.c_part -= k.lanes;
-    while (tasks() < 2 * threads && wide > 1) --wide;
-  }
-  c.k_part = wide * k.nr;
-  c.c_parts = ceil_div(p.cg(), c.c_part);
-  c.k_parts = ceil_div(p.kg(), c.k_part);
-  c.x_tile = channel_pitch<T>(c.c_part);
-  c.g_tile = channel_pitch<T>(c.k_part);
-  c.x_point = padded<T>(c.block * c.x_tile);
-  c.g_point = padded<T>(c.block * c.g_tile);
-  c.w_point = padded<T>(c.c_part * c.k_part);
-  c.x_part = c.points * c.x_point;
-  c.g_part = c.points * c.g_point;
-  c.w_part = c.points * c.w_point;
-  return c;
-}
-
-template <class T>
-struct Sizes {
-  size_t x, g, w;  // w of one task
-  Sizes(const ConvProblem& p, const Cut& c)
-      : x(Carver::bytes<T>(p.groups * c.c_parts * c.x_part)),
-        g(Carver::bytes<T>(p.groups * c.k_parts * c.g_part)),
-        w(Carver::bytes<T>(c.w_part)) {}
-  size_t all(const ConvProblem& p, const Cut& c, int threads) const {
-    return x + g + w * (c.blocks > 1 ? p.groups * c.parts() : threads);
-  }
-};
 
 // One vector of channels of a block, to points.
 template <class T>
@@ -105,104 +46,175 @@ void to_points(void (*transform)(const WinogradIn<T>&), const T* src, int64_t im
 }
 
 template <class T, int M>
+class Run {
+ public:
+  Run(const ConvCall<T>& call, const Tiles& tiles, const GradCut& c)
+      : call_(call),
+        p_(*call.p),
+        tiles_(tiles),
+        c_(c),
+        size_(p_, c),
+        sums_(reinterpret_cast<T*>(call.scratch)) {}
+
+  // Whether all gradients are finite.
+  bool all() {
+    parallel_for(p_.groups * c_.tasks(), call_.threads, [&](int64_t i, int t) { task(i, t); });
+    if (c_.sums == 1) return finite_;
+    parallel_for(p_.groups * c_.parts(), call_.threads, [&](int64_t part, int) {
+      T* const w = sums_ + part * c_.w_part;
+      const int64_t rows = rows_of(part), lanes = lanes_of(part);
+      const ptrdiff_t next = p_.groups * c_.parts() * c_.w_part;
+      for (int64_t i = 0; i < c_.points * rows; ++i) {
+        T* const row = w + i / rows * c_.w_point + i % rows * c_.k_part;
+        add_parts(row, c_.sums, next, lanes, row);
+      }
+      finish(part, w);
+    });
+    return finite_;
+  }
+
+ private:
+  int64_t first(int64_t block) const { return tiles_.count() * block / c_.blocks; }
+  // Parts are numbered [group][k][c].
+  int64_t c_of(int64_t part) const { return part % c_.c_parts; }
+  int64_t k_of(int64_t part) const { return part / c_.c_parts % c_.k_parts; }
+  int64_t rows_of(int64_t part) const {
+    return std::min(c_.c_part, p_.cg() - c_of(part) * c_.c_part);
+  }
+  int64_t lanes_of(int64_t part) const {
+    return std::min(c_.k_part, p_.kg() - k_of(part) * c_.k_part);
+  }
+
+  // Some blocks and a share of the channels of a group.
+  void task(int64_t index, int thread) {
+    const int64_t c0 = index % c_.c_splits * c_.c_share;
+    index /= c_.c_splits;
+    const int64_t k0 = index % c_.k_splits * c_.k_share;
+    index /= c_.k_splits;
+    const int64_t sum = index % c_.sums, group = index / c_.sums;
+    const int64_t c1 = std::min(c0 + c_.c_share, c_.c_parts);
+    const int64_t k1 = std::min(k0 + c_.k_share, c_.k_parts);
+    T* const x = sums_ + size_.w + thread * size_.per_thread(c_);
+    T* const g = x + size_.x;
+    const int64_t begin = c_.blocks * sum / c_.sums, end = c_.blocks * (sum + 1) / c_.sums;
+    for (int64_t block = begin; block < end; ++block) {
+      for (int64_t ch = c0 * c_.c_part; ch < std::min(c1 * c_.c_part, p_.cg()); ch += k_.lanes) {
+        input_points(group, ch, block, x + (ch / c_.c_part - c0) * c_.x_part + ch % c_.c_part);
+      }
+      for (int64_t ch = k0 * c_.k_part; ch < std::min(k1 * c_.k_part, p_.kg()); ch += k_.lanes) {
+        grad_points(group, ch, block, g + (ch / c_.k_part - k0) * c_.g_part + ch % c_.k_part);
+      }
+      for (int64_t kp = k0; kp < k1; ++kp) {
+        for (int64_t cp = c0; cp < c1; ++cp) {
+          const int64_t part = (group * c_.k_parts + kp) * c_.c_parts + cp;
+          T* const w =
+              size_.w ? sums_ + (sum * p_.groups * c_.parts() + part) * c_.w_part : g + size_.g;
+          products(part, block, block > begin, x + (cp - c0) * c_.x_part, g + (kp - k0) * c_.g_part,
+                   w);
+          if (c_.sums == 1 && block + 1 == end) finish(part, w);
+        }
+      }
+    }
+  }
+
+  void input_points(int64_t group, int64_t ch, int64_t block, T* x) const {
+    to_points(tile_.input, call_.input + (group * p_.cg() + ch) * p_.in_plane(),
+              p_.c * p_.in_plane(), p_.cg() - ch, p_.in, -p_.pad_lo[1], -p_.pad_lo[2], tiles_,
+              first(block), first(block + 1), x, c_.x_tile, c_.x_point);
+  }
+
+  void grad_points(int64_t group, int64_t ch, int64_t block, T* g) const {
+    to_points(tile_.grad, call_.grad + (group * p_.kg() + ch) * p_.out_plane(),
+              p_.k * p_.out_plane(), p_.kg() - ch, p_.out, 0, 0, tiles_, first(block),
+              first(block + 1), g, c_.g_tile, c_.g_point);
+  }
+
+  // The block's products of a part into w, or added to it.
+  void products(int64_t part, int64_t block, bool add, const T* xs, const T* gs, T* w) const {
+    const int64_t count = first(block + 1) - first(block), lanes = lanes_of(part);
+    const int64_t subs = ceil_div(lanes, k_.nr);
+    WinogradProduct<T> q{};
+    q.a_row = 1;
+    q.a_k = c_.x_tile;
+    q.b_k = c_.g_tile;
+    q.c_row = c_.k_part;
+    q.rows = rows_of(part);
+    // Short sums, added up: they err less than long ones, and there is room in the first-level
+    // cache for what the next one reads.
+    constexpr int64_t kDepth = 64;
+    const int64_t chunks = ceil_div(count, kDepth);
+    for (int64_t i = 0; i < c_.points; ++i) {
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+        const int64_t t0 = count * chunk / chunks, t1 = count * (chunk + 1) / chunks;
+        q.depth = t1 - t0;
+        q.add = add || chunk > 0;
+        q.a = xs + i * c_.x_point + t0 * c_.x_tile;
+        // Next in order: the rest of this point's tiles, or those of the next point.
+        const bool more = chunk + 1 < chunks;
+        const ptrdiff_t x_next = more ? q.depth * c_.x_tile : c_.x_point - t0 * c_.x_tile;
+        const ptrdiff_t g_next = more ? q.depth * c_.g_tile : c_.g_point - t0 * c_.g_tile;
+        q.far_a_count = q.depth * c_.x_tile / subs;
+        q.far_b_count = q.depth * c_.g_tile / subs;
+        for (int64_t s = 0; s < subs; ++s) {
+          q.b = gs + i * c_.g_point + t0 * c_.g_tile + s * k_.nr;
+          q.c = w + i * c_.w_point + s * k_.nr;
+          q.narrow = lanes - s * k_.nr <= k_.lanes;
+          q.far_a = q.a + x_next + s * (q.depth * c_.x_tile / subs);
+          q.far_b =
+              gs + i * c_.g_point + t0 * c_.g_tile + g_next + s * (q.depth * c_.g_tile / subs);
+          k_.product(q);
+        }
+      }
+    }
+  }
+
+  // The gradients of a part from their points.
+  void finish(int64_t part, const T* w) {
+    const int64_t group = part / c_.parts(), c0 = c_of(part) * c_.c_part;
+    const int64_t k0 = k_of(part) * c_.k_part, lanes = lanes_of(part);
+    for (int64_t lane = 0; lane < lanes; lane += k_.lanes) {
+      WinogradFilterGrad<T> out;
+      out.u = w + lane;
+      out.row = c_.k_part;
+      out.point = c_.w_point;
+      out.lane = p_.cg() * 9;
+      out.w = call_.result + ((group * p_.kg() + k0 + lane) * p_.cg() + c0) * 9;
+      out.lanes = static_cast<int>(std::min<int64_t>(k_.lanes, lanes - lane));
+      out.count = rows_of(part);
+      if (!tile_.filter_grad(out)) __atomic_store_n(&finite_, false, __ATOMIC_RELAXED);
+    }
+  }
+
+  const ConvCall<T>& call_;
+  const ConvProblem& p_;
+  const WinogradKernels<T>& k_ = table<T>();
+  const WinogradTile<T>& tile_ = tile_of<T, M>();
+  const Tiles& tiles_;
+  const GradCut& c_;
+  const GradSizes<T> size_;
+  T* const sums_;
+  bool finite_ = true;
+};
+
+template <class T, int M>
 void run(const ConvCall<T>& call) {
   const ConvProblem& p = *call.p;
-  const auto& k = table<T>();
-  const auto& tile = tile_of<T, M>();
   if (p.n == 0) {
     std::fill_n(call.result, p.k * p.cg() * 9, T(0));
     return;
   }
   const Tiles tiles(M, p.n, p.out[1], p.out[2]);
-  const Cut c = cut<T>(p, tiles, call.threads);
-  const Sizes<T> size(p, c);
-  T* const x_points = reinterpret_cast<T*>(call.scratch);
-  T* const g_points = reinterpret_cast<T*>(call.scratch + size.x);
-  char* const sums = call.scratch + size.x + size.g;
-  const int64_t x_vectors = ceil_div(p.cg(), k.lanes), g_vectors = ceil_div(p.kg(), k.lanes);
-  const int64_t vectors = x_vectors + g_vectors;
-  bool finite = true;
-  for (int64_t block = 0; block < c.blocks; ++block) {
-    const int64_t first = tiles.count() * block / c.blocks;
-    const int64_t last = tiles.count() * (block + 1) / c.blocks, count = last - first;
-    parallel_for(p.groups * vectors, call.threads, [&](int64_t task, int) {
-      const int64_t group = task / vectors, vector = task % vectors;
-      if (vector < x_vectors) {
-        const int64_t ch = vector * k.lanes, part = group * c.c_parts + ch / c.c_part;
-        to_points(tile.input, call.input + (group * p.cg() + ch) * p.in_plane(), p.c * p.in_plane(),
-                  p.cg() - ch, p.in, -p.pad_lo[1], -p.pad_lo[2], tiles, first, last,
-                  x_points + part * c.x_part + ch % c.c_part, c.x_tile, c.x_point);
-      } else {
-        const int64_t ch = (vector - x_vectors) * k.lanes;
-        const int64_t part = group * c.k_parts + ch / c.k_part;
-        to_points(tile.grad, call.grad + (group * p.kg() + ch) * p.out_plane(), p.k * p.out_plane(),
-                  p.kg() - ch, p.out, 0, 0, tiles, first, last,
-                  g_points + part * c.g_part + ch % c.k_part, c.g_tile, c.g_point);
-      }
-    });
-    parallel_for(p.groups * c.parts(), call.threads, [&](int64_t task, int thread) {
-      const int64_t group = task / c.parts(), c_index = task % c.c_parts;
-      const int64_t k_index = task / c.c_parts % c.k_parts;
-      T* const w = reinterpret_cast<T*>(sums + (c.blocks > 1 ? task : thread) * size.w);
-      const T* const xs = x_points + (group * c.c_parts + c_index) * c.x_part;
-      const T* const gs = g_points + (group * c.k_parts + k_index) * c.g_part;
-      const int64_t c0 = c_index * c.c_part, k0 = k_index * c.k_part;
-      const int64_t rows = std::min(c.c_part, p.cg() - c0), lanes = std::min(c.k_part, p.kg() - k0);
-      const int64_t subs = ceil_div(lanes, k.nr);
-      WinogradProduct<T> q{};
-      q.a_row = 1;
-      q.a_k = c.x_tile;
-      q.b_k = c.g_tile;
-      q.c_row = c.k_part;
-      q.rows = rows;
-      // Short sums, added up: they err less than long ones, and there is room in the first-level
-      // cache for what the next one reads.
-      constexpr int64_t kDepth = 64;
-      const int64_t chunks = ceil_div(count, kDepth);
-      for (int64_t i = 0; i < c.points; ++i) {
-        for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-          const int64_t t0 = count * chunk / chunks, t1 = count * (chunk + 1) / chunks;
-          q.depth = t1 - t0;
-          q.add = block + chunk > 0;
-          q.a = xs + i * c.x_point + t0 * c.x_tile;
-          // Next in order: the rest of this point's tiles, or those of the next point.
-          const bool more = chunk + 1 < chunks;
-          const ptrdiff_t x_next = more ? q.depth * c.x_tile : c.x_point - t0 * c.x_tile;
-          const ptrdiff_t g_next = more ? q.depth * c.g_tile : c.g_point - t0 * c.g_tile;
-          q.far_a_count = q.depth * c.x_tile / subs;
-          q.far_b_count = q.depth * c.g_tile / subs;
-          for (int64_t s = 0; s < subs; ++s) {
-            q.b = gs + i * c.g_point + t0 * c.g_tile + s * k.nr;
-            q.c = w + i * c.w_point + s * k.nr;
-            q.narrow = lanes - s * k.nr <= k.lanes;
-            q.far_a = q.a + x_next + s * (q.depth * c.x_tile / subs);
-            q.far_b = gs + i * c.g_point + t0 * c.g_tile + g_next + s * (q.depth * c.g_tile / subs);
-            k.product(q);
-          }
-        }
-      }
-      if (block + 1 < c.blocks) return;
-      for (int64_t lane = 0; lane < lanes; lane += k.lanes) {
-        WinogradFilterGrad<T> out;
-        out.u = w + lane;
-        out.row = c.k_part;
-        out.point = c.w_point;
-        out.lane = p.cg() * 9;
-        out.w = call.result + ((group * p.kg() + k0 + lane) * p.cg() + c0) * 9;
-        out.lanes = static_cast<int>(std::min<int64_t>(k.lanes, lanes - lane));
-        out.count = rows;
-        if (!tile.filter_grad(out)) __atomic_store_n(&finite, false, __ATOMIC_RELAXED);
-      }
-    });
-  }
+  const GradCut c = grad_cut<T>(p, tiles, call.threads);
   // As in winograd_rows.cpp: what is not finite is computed without transforms.
-  if (!finite) kIm2colWeight.runner<T>().run(call);
+  if (!Run<T, M>(call, tiles, c).all()) kIm2colWeight.runner<T>().run(call);
 }
 
 template <class T>
 size_t bytes(const ConvProblem& p, int m, int threads) {
-  const Cut c = cut<T>(p, Tiles(m, p.n, p.out[1], p.out[2]), threads);
-  return Sizes<T>(p, c).all(p, c, threads);
+  const GradCut c = grad_cut<T>(p, Tiles(m, p.n, p.out[1], p.out[2]), threads);
+  const GradSizes<T> size(p, c);
+  const int64_t team = std::min<int64_t>(threads, p.groups * c.tasks());
+  return Carver::bytes<T>(size.w + std::max<int64_t>(team, 1) * size.per_thread(c));
 }
 
 template <int M>
