@@ -103,8 +103,8 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
 
   c.shape = strip_shape(t.taps, t.step, c.block);
   const bool within = within_source(t, c.shape);
-  // Several taps share the halves of a strip.
-  c.halves = within && t.packed && t.step[2] == 2;
+  // Windows that overlap share the halves of a strip.
+  c.halves = within && t.packed && t.step[2] == 2 && ntaps <= t.step[1] * t.step[2];
   c.strip = !c.halves && !(within && t.step[2] == 1);
   if (t.packed) {
     c.mode = Lanes::packed;
