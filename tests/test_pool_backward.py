@@ -103,6 +103,61 @@ def test_index_minus_one_takes_no_gradient() -> None:
     assert not fastconv.max_pool2d_backward(dy, x, where, 2, 1, 1, 2).any()
 
 
+# What the tape keeps ------------------------------------------------------------------------------
+
+
+def taped(problem: Problem, x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The output and the gradient of the input, by the tape."""
+    leaf = fastconv.tensor(x, requires_grad=True)
+    y = max_(problem, leaf, indices=False)
+    return np.asarray(y.detach()), np.asarray(
+        fastconv.autograd.grad(y, leaf, fastconv.tensor(dy))[0]
+    )
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("problem", MAX_PROBLEMS)
+def test_the_tape_keeps_what_the_gradient_needs(problem: Problem, dtype: str, last: bool) -> None:
+    layout = LAYOUTS["channels_last"] if last else np.asarray
+    x = integers(problem.input_shape, dtype) // 4
+    dy = integers(problem.output_shape, dtype, 1)
+    flat = x.reshape(-1)
+    flat[:: max(1, flat.size // 7)] = np.nan
+    if problem.batch > 1:
+        x[0, 0] = -np.inf  # a window's first element is its largest
+    truth, where = max_truth(problem, x)
+    y, dx = taped(problem, layout(x), layout(dy))
+    np.testing.assert_array_equal(y, truth)
+    assert_exact(dx, reference.max_pool_input(problem.input_shape, dy, where))
+
+
+@given(pool_problems("max"), st.sampled_from(DTYPES), st.booleans())
+def test_the_tape_on_random_problems(problem: Problem, dtype: str, last: bool) -> None:
+    layout = LAYOUTS["channels_last"] if last else np.asarray
+    x, dy = integers(problem.input_shape, dtype), integers(problem.output_shape, dtype, 1)
+    dx = taped(problem, layout(x), layout(dy))[1]
+    where = max_truth(problem, x)[1]
+    assert_exact(dx, reference.max_pool_input(problem.input_shape, dy, where))
+
+
+@pytest.mark.parametrize(("kernel", "bytes_each"), [(2, 1), ((15, 17), 1), (16, 4), ((2, 500), 4)])
+def test_indices_for_the_tape_are_small(kernel: int | tuple[int, int], bytes_each: int) -> None:
+    x = integers((2, 3, 40, 41)) + np.float32(0.5)
+    padding = (1, 249) if bytes_each == 4 and kernel != 16 else 0
+    for a in (x, LAYOUTS["channels_last"](x)):
+        how = (kernel, 3, padding, 1, False)
+        y, kept = fastconv._core.max_pool_taped(2, a, *how)
+        assert kept.itemsize == bytes_each
+        assert kept.strides == tuple(s * kept.itemsize // y.itemsize for s in y.strides)
+        z, where = fastconv.max_pool2d(a, kernel, 3, padding, return_indices=True)
+        np.testing.assert_array_equal(y, z)
+        assert where.dtype == np.int64
+        dy = integers(y.shape, seed=1)
+        got = fastconv._core.max_pool_taped_backward(2, dy, a, kept, *how)
+        assert_exact(got, fastconv.max_pool2d_backward(dy, a, where, kernel, 3, padding))
+
+
 # Average pooling ----------------------------------------------------------------------------------
 
 

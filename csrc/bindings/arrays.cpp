@@ -112,7 +112,7 @@ Ref new_array(const Shape& shape, int type) {
   constexpr size_t kRecycled = 64 << 10;
   npy_intp dims[64];
   std::copy_n(shape.v, shape.n, dims);
-  size_t bytes = type == NPY_FLOAT ? 4 : 8;
+  size_t bytes = type == NPY_UINT8 ? 1 : type == NPY_FLOAT || type == NPY_INT32 ? 4 : 8;
   for (int64_t d : shape) {
     if (__builtin_mul_overflow(bytes, static_cast<size_t>(d), &bytes)) throw std::bad_alloc();
   }

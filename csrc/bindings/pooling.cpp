@@ -50,49 +50,105 @@ bool stays_last(const PoolProblem& p, PyArrayObject* input, PyArrayObject* made)
   return channels_last(shape_only ? made : input, p.rank) && fits_channels_last(p);
 }
 
+// rank, input, kernel, stride, padding, dilation, ceil_mode: a max pool's first arguments.
+PoolProblem parse_max(PoolArgs* a, PyArrayObject** input, PyObject* const* args) {
+  *a = named(args[0], kMax);
+  *input = float_array(a->name, "input", args[1]);
+  a->input = shape_of(*input);
+  parse_windows(a, args + 2);
+  a->dilation = parse_ints(a->name, "dilation", args[5], a->rank);
+  a->ceil = parse_bool(a->name, "ceil_mode", args[6]);
+  return make_pool_problem(*a);
+}
+
+// The output, or with where_size (see ops/pool.h) a pair of it and where its elements are.
+Ref run_max(const PoolArgs& a, const PoolProblem& p, PyArrayObject* input, int size,
+            PyObject* out) {
+  const Shape shape = p.output_shape();
+  const int type = PyArray_TYPE(input);
+  const int where_type = size == 1 ? NPY_UINT8 : size == 4 ? NPY_INT32 : NPY_INT64;
+  Ref where;
+  if (stays_last(p, input, out)) {
+    const Ref x = dense_channels_last(input, p.rank);
+    Ref y = new_channels_last(shape, p.rank, type);
+    if (size) where = new_channels_last(shape, p.rank, where_type);
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      max_pool_last<T>(p, data<T>(x), data<T>(y), {data<void>(where), size}, threads_for(p));
+    });
+    return size ? Ref(PyTuple_Pack(2, y.get(), where.get())) : std::move(y);
+  }
+  const bool last = channels_last(input, p.rank);
+  Result result(a.name, out, shape, type, last, p.rank, {input});
+  if (size) where = new_array(shape, where_type);
+  const Ref x = dense(input);
+  typed(type, [&](auto zero) {
+    using T = decltype(zero);
+    fastconv::max_pool<T>(p, data<T>(x), static_cast<T*>(result.data()), {data<void>(where), size},
+                          threads_for(p));
+  });
+  Ref values(result.finish());
+  if (!size) return values;
+  if (last) {
+    Ref copy = new_channels_last(shape, p.rank, where_type);
+    if (PyArray_CopyInto(copy.array(), where.array()) < 0) throw python_error{};
+    where = std::move(copy);
+  }
+  return Ref(PyTuple_Pack(2, values.get(), where.get()));
+}
+
 // max_pool(rank, input, kernel, stride, padding, dilation, ceil_mode, return_indices, out)
 //   -> output or (output, indices)
 PyObject* max_pool(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   return guarded([&] {
     expect_args(nargs, 9);
-    PoolArgs a = named(args[0], kMax);
-    PyArrayObject* input = float_array(a.name, "input", args[1]);
-    a.input = shape_of(input);
-    parse_windows(&a, args + 2);
-    a.dilation = parse_ints(a.name, "dilation", args[5], a.rank);
-    a.ceil = parse_bool(a.name, "ceil_mode", args[6]);
+    PoolArgs a;
+    PyArrayObject* input;
+    const PoolProblem p = parse_max(&a, &input, args);
     const bool want_indices = parse_bool(a.name, "return_indices", args[7]);
+    return run_max(a, p, input, want_indices ? sizeof(int64_t) : 0, args[8]).release();
+  });
+}
+
+// max_pool_taped(rank, input, kernel, stride, padding, dilation, ceil_mode)
+//   -> (output, what max_pool_taped_backward wants to know of it)
+PyObject* max_pool_taped(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 7);
+    PoolArgs a;
+    PyArrayObject* input;
+    const PoolProblem p = parse_max(&a, &input, args);
+    return run_max(a, p, input, where_size(p), Py_None).release();
+  });
+}
+
+// max_pool_taped_backward(rank, grad_output, input, where, kernel, stride, padding, dilation,
+//                         ceil_mode): what is wrong with `where` is not found.
+PyObject* max_pool_taped_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 9);
+    PoolArgs a = named(args[0], kMaxBackward);
+    PyArrayObject* grad = float_array(a.name, "grad_output", args[1]);
+    a.input = shape_of(float_array_like(a.name, "input", args[2], grad));
+    parse_windows(&a, args + 4);
+    a.dilation = parse_ints(a.name, "dilation", args[7], a.rank);
+    a.ceil = parse_bool(a.name, "ceil_mode", args[8]);
     const PoolProblem p = make_pool_problem(a);
-    const Shape shape = p.output_shape();
-    const int type = PyArray_TYPE(input);
-    if (stays_last(p, input, args[8])) {
-      const Ref x = dense_channels_last(input, p.rank);
-      Ref y = new_channels_last(shape, p.rank, type), index;
-      if (want_indices) index = new_channels_last(shape, p.rank, NPY_INT64);
-      typed(type, [&](auto zero) {
-        using T = decltype(zero);
-        max_pool_last<T>(p, data<T>(x), data<T>(y), data<int64_t>(index), threads_for(p));
-      });
-      return want_indices ? Ref(PyTuple_Pack(2, y.get(), index.get())).release() : y.release();
-    }
-    const bool last = channels_last(input, p.rank);
-    Result result(a.name, args[8], shape, type, last, p.rank, {input});
-    Ref indices;
-    if (want_indices) indices = new_array(shape, NPY_INT64);
-    const Ref x = dense(input);
+    auto* given = reinterpret_cast<PyArrayObject*>(args[3]);
+    check_shape(a.name, "grad_output", grad, p.output_shape());
+    check_shape(a.name, "where", given, p.output_shape());
+    const bool last = channels_last(given, p.rank) && fits_channels_last(p);
+    const int type = PyArray_TYPE(grad);
+    const Ref dy = last ? dense_channels_last(grad, p.rank) : dense(grad);
+    const Ref where = last ? dense_channels_last(given, p.rank) : dense(given);
+    Ref dx =
+        last ? new_channels_last(p.input_shape(), p.rank, type) : new_array(p.input_shape(), type);
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      fastconv::max_pool<T>(p, data<T>(x), static_cast<T*>(result.data()), data<int64_t>(indices),
-                            threads_for(p));
+      const Where at{data<void>(where), static_cast<int>(PyArray_ITEMSIZE(where.array()))};
+      fastconv::max_pool_taped_backward<T>(p, last, data<T>(dy), at, data<T>(dx), threads_for(p));
     });
-    Ref values(result.finish());
-    if (!want_indices) return values.release();
-    if (last) {
-      Ref copy = new_channels_last(shape, p.rank, NPY_INT64);
-      if (PyArray_CopyInto(copy.array(), indices.array()) < 0) throw python_error{};
-      indices = std::move(copy);
-    }
-    return Ref(PyTuple_Pack(2, values.get(), indices.get())).release();
+    return dx.release();
   });
 }
 
@@ -132,15 +188,15 @@ PyObject* max_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
       dx = new_channels_last(p.input_shape(), p.rank, type);
       typed(type, [&](auto zero) {
         using T = decltype(zero);
-        valid = max_pool_backward_last<T>(p, data<T>(dy), data<int64_t>(index), data<T>(dx),
-                                          threads_for(p));
+        valid = fastconv::max_pool_backward<T>(p, true, data<T>(dy), data<int64_t>(index),
+                                               data<T>(dx), threads_for(p));
       });
     } else {
       Result result(a.name, Py_None, p.input_shape(), type, channels_last(input, p.rank), p.rank,
                     {});
       typed(type, [&](auto zero) {
         using T = decltype(zero);
-        valid = fastconv::max_pool_backward<T>(p, data<T>(dy), data<int64_t>(index),
+        valid = fastconv::max_pool_backward<T>(p, false, data<T>(dy), data<int64_t>(index),
                                                static_cast<T*>(result.data()), threads_for(p));
       });
       dx = Ref(result.finish());
@@ -230,8 +286,9 @@ PyObject* avg_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
 }
 
 PyMethodDef kMethods[] = {
-    FASTCONV_METHOD(max_pool),      FASTCONV_METHOD(max_pool_backward),
-    FASTCONV_METHOD(avg_pool),      FASTCONV_METHOD(avg_pool_backward),
+    FASTCONV_METHOD(max_pool),       FASTCONV_METHOD(max_pool_backward),
+    FASTCONV_METHOD(avg_pool),       FASTCONV_METHOD(avg_pool_backward),
+    FASTCONV_METHOD(max_pool_taped), FASTCONV_METHOD(max_pool_taped_backward),
     {nullptr, nullptr, 0, nullptr},
 };
 

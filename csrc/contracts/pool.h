@@ -22,7 +22,7 @@ struct PoolWindows {
 // A pool is two passes. Rows: windows along the width, for every row of the input that is needed,
 // into scratch. Stacks: the rows that a row of outputs is made of, combined, into the output.
 
-// Positions in a plane, one lane beside each value.
+// Positions in a plane or numbers of a window's taps, one lane beside each value.
 template <class T>
 struct PositionOf {
   using Type = int32_t;
@@ -44,9 +44,7 @@ struct PoolRows {
   ptrdiff_t first, taps, stride, dil, out;
   T* dst;  // each row is written up to a whole vector
   ptrdiff_t dst_pitch;
-  // Where the maximum was: origin + r * src_pitch + its index. Laid out like dst.
-  Position<T>* at;
-  Position<T> origin;
+  Position<T>* at;  // the tap that the maximum is, laid out like dst
 };
 
 // dst[r][q] = the reduction over k of src[r * step + offsets[k] + q], for q < out. An average is
@@ -65,18 +63,32 @@ struct PoolStack {
   ptrdiff_t room;
   const T* div;
   const T* inv;
-  // Positions of maxima: src_at is laid out like src, index like dst. base is added. Where no value
-  // is above -inf the position is that of the window's first element: first_row + r *
-  // first_row_step + first[q], or -1 where first[q] is.
+  // Which tap a maximum is: tap_at[k], to which src_at, laid out like src, is added where there is
+  // one. Where no value is above -inf it is the window's first, tap_at[0] + first[q], or -1 where
+  // first[q] is. `where` is laid out like dst, in integers of where_size bytes: 1, 4 or 8.
   const Position<T>* src_at;
-  int64_t* index;
-  Position<T> base;
-  const Position<T>* first;
-  Position<T> first_row, first_row_step;
-  // Without src_at: every row is channels of one element, whose position in row 0 is tap_at[k] and
-  // grows by first_row_step.
   const Position<T>* tap_at;
+  const Position<T>* first;
+  void* where;
+  int where_size;
 };
+
+// Backward, by taps. dst[r][q] = the sum over k of grad[r * step + offsets[k] + q] where `where`
+// there is numbers[k], for q < out; dst has rows of dst_pitch.
+template <class T>
+struct PoolPick {
+  const T* grad;
+  const uint8_t* where;
+  const ptrdiff_t* offsets;
+  const uint8_t* numbers;
+  ptrdiff_t taps;
+  ptrdiff_t rows, step, out;
+  T* dst;
+  ptrdiff_t dst_pitch;
+};
+
+// The stride of windows along the width that PoolSelect is for; scattering is as quick for others.
+constexpr int kSelectStride = 2;
 
 // Where no element meets two windows (they start at multiples of their stride without padding and
 // are not longer than it): rows [row, row + rows) of a plane, `len` wide, each element the gradient
@@ -88,8 +100,8 @@ struct PoolSelect {
   const T* grad;
   const int64_t* index;
   ptrdiff_t windows, out;
-  ptrdiff_t stride, taps;      // of rows
-  ptrdiff_t phases, col_taps;  // the stride along the width, at most 4, and its taps
+  ptrdiff_t stride, taps;  // of rows
+  ptrdiff_t col_taps;      // along the width
   ptrdiff_t row, rows, len;
   ptrdiff_t planes;  // more than one only if these are all their rows
   Position<T> pos;
@@ -124,6 +136,7 @@ struct PoolKernels {
   void (*max_runs)(const T* x, ptrdiff_t len, ptrdiff_t runs, T* y);
   void (*sum_runs)(const T* x, ptrdiff_t len, ptrdiff_t runs, T* y);
   bool (*select)(const PoolSelect<T>& g);
+  void (*pick)(const PoolPick<T>& g);
   void (*weave)(const PoolWeave<T>& g);
 };
 

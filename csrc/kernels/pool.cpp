@@ -21,6 +21,7 @@ constexpr PoolKernels<T> pool_table() {
           reduce_runs<Max, T>,
           reduce_runs<Sum, T>,
           select<T>,
+          pick<T>,
           weave<T>};
 }
 

@@ -2,6 +2,7 @@
 // meet the same taps of neighbouring windows. Phases are computed one by one and woven together.
 #pragma once
 
+#include "byte_lanes.h"
 #include "pool.h"
 
 namespace fastconv {
@@ -84,9 +85,10 @@ void weave(const PoolWeave<T>& g) {
 
 // ---- windows side by side: each element meets one window at most ----
 
-template <int S, class T>
-bool select_rows(const PoolSelect<T> g) {
-  constexpr int L = kLanes<T>;
+template <class T>
+bool select(const PoolSelect<T>& args) {
+  constexpr int L = kLanes<T>, S = kSelectStride;
+  const PoolSelect<T> g = args;
   using P = Position<T>;
   const Mask<T> lane = iota<T>() * static_cast<P>(S);
   Mask<T> count = reinterpret_cast<Mask<T>>(load(g.count));
@@ -127,12 +129,44 @@ bool select_rows(const PoolSelect<T> g) {
   return fit<T>(bits);
 }
 
+// ---- any windows, by the taps that they point at ----
+
+// N vectors from column c on, the last of `part` lanes.
+template <int N, class T>
+FC_INLINE void pick_columns(const PoolPick<T>& g, ptrdiff_t from, T* y, int part) {
+  constexpr int L = kLanes<T>;
+  Vec<T> sum[N] = {};
+  for (ptrdiff_t k = 0; k < g.taps; ++k) {
+    const T* grad = g.grad + from + g.offsets[k];
+    const uint8_t* where = g.where + from + g.offsets[k];
+    const uint8_t number = g.numbers[k];
+    FC_UNROLL for (int v = 0; v < N; ++v) {
+      const bool whole = v + 1 < N || part == L;
+      const Vec<T> x = whole ? load(grad + v * L) : load_part(grad + v * L, part);
+      sum[v] = add_where<T>(sum[v], bytes_equal<T>(where + v * L, number, whole ? L : part), x);
+    }
+  }
+  FC_UNROLL for (int v = 0; v < N; ++v) {
+    if (v + 1 < N || part == L) {
+      store(y + v * L, sum[v]);
+    } else {
+      store_part(y + v * L, sum[v], part);
+    }
+  }
+}
+
 template <class T>
-bool select(const PoolSelect<T>& g) {
-  return g.phases == 1   ? select_rows<1>(g)
-         : g.phases == 2 ? select_rows<2>(g)
-         : g.phases == 3 ? select_rows<3>(g)
-                         : select_rows<4>(g);
+void pick(const PoolPick<T>& args) {
+  constexpr int L = kLanes<T>;
+  const PoolPick<T> g = args;
+  for (ptrdiff_t r = 0; r < g.rows; ++r) {
+    const ptrdiff_t row = r * g.step;
+    T* y = g.dst + r * g.dst_pitch;
+    ptrdiff_t c = 0;
+    for (; c + 2 * L <= g.out; c += 2 * L) pick_columns<2>(g, row + c, y + c, L);
+    for (; c + L <= g.out; c += L) pick_columns<1>(g, row + c, y + c, L);
+    if (c < g.out) pick_columns<1>(g, row + c, y + c, static_cast<int>(g.out - c));
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "memory.h"
 #include "parallel.h"
 #include "pool_blocks.h"
+#include "pool_taps.h"
 #include "pool_tiles.h"
 
 namespace fastconv {
@@ -11,30 +12,30 @@ namespace {
 template <class T>
 class Forward {
  public:
-  Forward(const PoolProblem& p, const T* x, T* y, int64_t* index, const Divisors<T>* divisors,
+  Forward(const PoolProblem& p, const T* x, T* y, Where where, const Divisors<T>* divisors,
           int threads)
       : p_(p),
         kernels_(of_type<T>(*kernels().pool)),
         x_(x),
         y_(y),
-        index_(index),
+        where_(where.at != nullptr),
+        places_(p, where),
         divisors_(divisors),
-        blocks_(p, (index ? 2 : 1) * sizeof(T), kernels_.lanes, threads),
+        blocks_(p, (where_ ? 2 : 1) * sizeof(T), kernels_.lanes, threads),
         values_(static_cast<size_t>(blocks_.scratch_rows() * blocks_.pitch() + kernels_.lanes)),
         taps_(static_cast<size_t>(std::min(p.ker[0], p.in[0]) * std::min(p.ker[1], p.in[1]))),
         // A width of one tap needs no pass of its own.
-        in_place_(!index && p.ker[2] == 1 && p.stride[2] == 1 && p.pad_lo[2] + p.pad_hi[2] == 0),
-        per_thread_(Carver::bytes<T>(values_) * (index ? 2 : 1) + Carver::bytes<ptrdiff_t>(taps_)),
+        in_place_(!where_ && p.ker[2] == 1 && p.stride[2] == 1 && p.pad_lo[2] + p.pad_hi[2] == 0),
+        per_thread_(Carver::bytes<T>(values_) * (where_ ? 2 : 1) + Carver::bytes<ptrdiff_t>(taps_) +
+                    Carver::bytes<Position<T>>(taps_)),
         scratch_(per_thread_ * static_cast<size_t>(threads)) {
     for (int64_t z = 0; z < p.out[0]; ++z) depths_.push_back(taps_within(p, 0, z, p.in[0]));
     for (int64_t y0 = 0; y0 < p.out[1]; ++y0) heights_.push_back(taps_within(p, 1, y0, p.in[1]));
-    if (!index) return;
+    if (!where_) return;
     first_.resize(static_cast<size_t>(p.out[2] + kernels_.lanes), -1);
     for (int64_t q = 0; q < p.out[2]; ++q) {
       const Taps t = taps_within(p, 2, q, p.in[2]);
-      if (t.first < t.last) {
-        first_[static_cast<size_t>(q)] = static_cast<Position<T>>(t.at + t.first * p.dil[2]);
-      }
+      if (t.first < t.last) first_[static_cast<size_t>(q)] = static_cast<Position<T>>(t.first);
     }
   }
 
@@ -42,11 +43,12 @@ class Forward {
     parallel_for(blocks_.count(), threads, [&](int64_t i, int thread) {
       Carver carver(scratch_.data() + static_cast<size_t>(thread) * per_thread_);
       T* values = carver.take<T>(values_);
-      auto* at = index_ ? carver.take<Position<T>>(values_) : nullptr;
+      auto* at = where_ ? carver.take<Position<T>>(values_) : nullptr;
       auto* offsets = carver.take<ptrdiff_t>(taps_);
+      auto* numbers = carver.take<Position<T>>(taps_);
       const PoolBlock b = blocks_.block(i);
       if (!in_place_) rows(b, values, at);
-      stacks(b, values, at, offsets);
+      stacks(b, values, at, offsets, numbers);
     });
   }
 
@@ -78,7 +80,6 @@ class Forward {
       g.dst = values + i * height(b) * g.dst_pitch;
       if (at) {
         g.at = at + i * height(b) * g.dst_pitch;
-        g.origin = static_cast<Position<T>>(i * slice);
         kernels_.max_rows_at(g);
       } else if (divisors_) {
         kernels_.sum_rows(g);
@@ -88,8 +89,8 @@ class Forward {
     }
   }
 
-  void stacks(const PoolBlock& b, const T* values, const Position<T>* at,
-              ptrdiff_t* offsets) const {
+  void stacks(const PoolBlock& b, const T* values, const Position<T>* at, ptrdiff_t* offsets,
+              Position<T>* numbers) const {
     PoolStack<T> g{};
     const int64_t pitch = in_place_ ? p_.in[2] : blocks_.pitch();
     const int64_t slice = pitch * (in_place_ ? p_.in[1] : height(b));
@@ -99,7 +100,8 @@ class Forward {
     g.spill = !in_place_ && g.out == p_.out[2];
     g.step = p_.stride[1] * pitch;
     g.first = at ? first_.data() + b.q0 : nullptr;
-    g.first_row_step = static_cast<Position<T>>(p_.stride[1] * p_.in[2]);
+    g.tap_at = numbers;
+    g.where_size = places_.size();
     const T* end = y_ + (b.plane + b.planes - 1) * p_.out_plane() +
                    ((b.z1 - 1) * p_.out[1] + b.p1) * p_.out[2];
     // Planes without padding between their rows are one tall plane.
@@ -111,8 +113,6 @@ class Forward {
                                : values + i * b.rows_per_plane() * pitch;
       const int64_t d0 = in_place_ ? 0 : b.d0, h0 = in_place_ ? 0 : b.h0;
       const Position<T>* src_at = at ? at + (src - values) : nullptr;
-      // Positions count from the block's first element; they are wanted from the plane's.
-      g.base = static_cast<Position<T>>((b.d0 * p_.in[1] + b.h0) * p_.in[2] - i * p_.in_plane());
       for (int64_t z = b.z0; z < b.z1; ++z) {
         const Taps dt = depths_[static_cast<size_t>(z)];
         for (int64_t p = b.p0; p < b.p1; p += g.rows) {
@@ -122,6 +122,8 @@ class Forward {
           g.taps = 0;
           for (int64_t t = 0; t < dt.last - dt.first; ++t) {
             for (int64_t r = 0; r < ht.last - ht.first; ++r) {
+              numbers[g.taps] =
+                  static_cast<Position<T>>(((dt.first + t) * p_.ker[1] + ht.first + r) * p_.ker[2]);
               offsets[g.taps++] = t * p_.dil[0] * slice + r * p_.dil[1] * pitch;
             }
           }
@@ -129,11 +131,10 @@ class Forward {
               (b.plane + i) * p_.out_plane() + (z * p_.out[1] + p) * p_.out[2] + b.q0;
           g.src = src + (d - d0) * slice + (h - h0) * pitch;
           g.src_at = at ? src_at + (g.src - src) : nullptr;
-          g.first_row = static_cast<Position<T>>((d * p_.in[1] + h) * p_.in[2]);
           g.dst = y_ + to;
-          g.index = index_ ? index_ + to : nullptr;
+          g.where = places_.element(to);
           g.room = end - g.dst;
-          stack(g, z, p, b.q0);
+          stack(g, z, p, b.q0, to);
         }
       }
     }
@@ -149,19 +150,22 @@ class Forward {
     return p1 - p;
   }
 
-  void stack(PoolStack<T>& g, int64_t z, int64_t p, int64_t q0) const {
+  void stack(PoolStack<T>& g, int64_t z, int64_t p, int64_t q0, int64_t to) const {
     if (g.taps == 0) {  // in the padding altogether
       for (ptrdiff_t r = 0; r < g.rows; ++r) {
         const T nothing = divisors_ ? T(0) : -std::numeric_limits<T>::infinity();
         std::fill_n(g.dst + r * g.dst_pitch, g.out, nothing);
-        if (index_) std::fill_n(g.index + r * g.dst_pitch, g.out, -1);
+        if (where_) places_.fill_none(to + r * g.dst_pitch, g.out);
       }
     } else if (divisors_) {
       g.div = divisors_->row(z, p) + q0;
       g.inv = g.div + divisors_->step();
       kernels_.average_stack(g);
-    } else if (index_) {
+    } else if (where_) {
       kernels_.max_stack_at(g);
+      for (ptrdiff_t r = 0; r < g.rows; ++r) {
+        places_.finish(to + r * g.dst_pitch, z, p + r, q0, g.out, 1);
+      }
     } else {
       kernels_.max_stack(g);
     }
@@ -171,7 +175,8 @@ class Forward {
   const PoolKernels<T>& kernels_;
   const T* x_;
   T* y_;
-  int64_t* index_;
+  bool where_;
+  TapPlaces places_;
   const Divisors<T>* divisors_;
   PoolBlocks blocks_;
   size_t values_, taps_;
@@ -179,7 +184,7 @@ class Forward {
   size_t per_thread_;
   Scratch scratch_;
   std::vector<Taps> depths_, heights_;  // taps inside the input, for each window
-  std::vector<Position<T>> first_;      // column of each window's first element, -1 if it has none
+  std::vector<Position<T>> first_;      // column tap of each window's first element, -1 if none
 };
 
 }  // namespace
@@ -196,19 +201,24 @@ void reduce_planes(const PoolProblem& p, const T* x, T* y, int threads, const Re
 }
 
 template <class T>
-void max_pool(const PoolProblem& p, const T* x, T* y, int64_t* index, int threads) {
+void max_pool(const PoolProblem& p, const T* x, T* y, Where where, int threads) {
   if (p.planes() == 0) return;
-  if (whole_planes(p) && !index) {
+  if (whole_planes(p) && !where.at) {
     return reduce_planes(p, x, y, threads, of_type<T>(*kernels().pool).max_runs);
   }
-  if (far_apart(p) && !index) return window_maxima(pool_ranges(p, false), x, y, threads);
+  if (far_apart(p) && !where.at) return window_maxima(pool_ranges(p, false), x, y, threads);
   if (has_passes(p)) {
-    Forward<T>(p, x, y, index, nullptr, threads).run(threads);
+    Forward<T>(p, x, y, where, nullptr, threads).run(threads);
     return;
   }
   const int64_t in = p.in_plane(), out = p.out_plane();
   parallel_for(p.planes(), threads, [&](int64_t i, int) {
-    plain_max(p, x + i * in, y + i * out, index ? index + i * out : nullptr);
+    if (where.size == 4) {
+      plain_max(p, x + i * in, y + i * out, static_cast<int32_t*>(where.at) + i * out);
+    } else {
+      auto* at = static_cast<int64_t*>(where.at);
+      plain_max(p, x + i * in, y + i * out, at ? at + i * out : at);
+    }
   });
 }
 
@@ -229,7 +239,7 @@ void average_pool(const PoolProblem& p, const AverageRule& rule, const T* x, T* 
   }
   if (has_passes(p)) {
     const Divisors<T> divisors(p, rule, of_type<T>(*kernels().pool).lanes);
-    Forward<T>(p, x, y, nullptr, &divisors, threads).run(threads);
+    Forward<T>(p, x, y, {}, &divisors, threads).run(threads);
     return;
   }
   parallel_for(p.planes(), threads, [&](int64_t i, int) {
@@ -237,8 +247,8 @@ void average_pool(const PoolProblem& p, const AverageRule& rule, const T* x, T* 
   });
 }
 
-template void max_pool<float>(const PoolProblem&, const float*, float*, int64_t*, int);
-template void max_pool<double>(const PoolProblem&, const double*, double*, int64_t*, int);
+template void max_pool<float>(const PoolProblem&, const float*, float*, Where, int);
+template void max_pool<double>(const PoolProblem&, const double*, double*, Where, int);
 template void average_pool<float>(const PoolProblem&, const AverageRule&, const float*, float*,
                                   int);
 template void average_pool<double>(const PoolProblem&, const AverageRule&, const double*, double*,

@@ -3,6 +3,7 @@
 #include "memory.h"
 #include "parallel.h"
 #include "pool_last_taps.h"
+#include "pool_taps.h"
 #include "pool_tiles.h"
 
 namespace fastconv {
@@ -24,13 +25,14 @@ int64_t rows_of_task(const PoolProblem& p, int64_t width) {
 
 // Forward; the maximum where there are no divisors.
 template <class T>
-void forward(const PoolProblem& p, const T* x, T* y, int64_t* index,
+void forward(const PoolProblem& p, const T* x, T* y, Where where,
              const ChannelDivisors<T>* divisors, int threads) {
   const auto& kernels = of_type<T>(*fastconv::kernels().pool);
   const size_t taps = most_taps(p);
   const size_t per_thread = Carver::bytes<ptrdiff_t>(taps) + Carver::bytes<Position<T>>(taps);
   const Scratch scratch(per_thread * static_cast<size_t>(threads));
   const std::vector<Taps> along = columns(p);
+  const TapPlaces places(p, where);
   const int64_t rows = p.n * p.out[0] * p.out[1], batch = rows_of_task(p, p.out[2]);
 
   const auto one_row = [&](int64_t row, ptrdiff_t* offsets, Position<T>* at) {
@@ -42,7 +44,7 @@ void forward(const PoolProblem& p, const T* x, T* y, int64_t* index,
     g.tap_at = at;
     g.out = g.dst_pitch = p.c;
     g.step = p.stride[2] * p.c;
-    g.first_row_step = static_cast<Position<T>>(p.stride[2]);
+    g.where_size = where.size;
     for (int64_t q = 0; q < p.out[2]; q += g.rows) {
       const Taps& wt = along[static_cast<size_t>(q)];
       g.rows = alike(along, q);
@@ -50,19 +52,20 @@ void forward(const PoolProblem& p, const T* x, T* y, int64_t* index,
       const int64_t o = row * p.out[2] + q, window = (z * p.out[1] + h) * p.out[2] + q;
       g.src = x + n * p.in_plane() * p.c;
       g.dst = y + o * p.c;
-      g.index = index ? index + o * p.c : nullptr;
+      g.where = places.element(o * p.c);
       if (g.taps == 0) {
         const T nothing = divisors ? T(0) : -std::numeric_limits<T>::infinity();
         std::fill_n(g.dst, g.rows * p.c, nothing);
-        if (index) std::fill_n(g.index, g.rows * p.c, -1);
+        if (where.at) places.fill_none(o * p.c, g.rows * p.c);
       } else if (divisors) {
         int64_t same = 1;
         while (same < g.rows && divisors->same(window, window + same)) ++same;
         g.rows = same;
         divisors->set(g, window);
         kernels.average_stack(g);
-      } else if (index) {
+      } else if (where.at) {
         kernels.max_stack_taps(g);
+        places.finish(o * p.c, z, h, q, g.rows, p.c);
       } else {
         kernels.max_stack(g);
       }
@@ -86,9 +89,9 @@ bool fits_channels_last(const PoolProblem& p) {
 }
 
 template <class T>
-void max_pool_last(const PoolProblem& p, const T* x, T* y, int64_t* index, int threads) {
-  if (far_apart(p) && !index) return window_maxima(pool_ranges(p, true), x, y, threads);
-  forward<T>(p, x, y, index, nullptr, threads);
+void max_pool_last(const PoolProblem& p, const T* x, T* y, Where where, int threads) {
+  if (far_apart(p) && !where.at) return window_maxima(pool_ranges(p, true), x, y, threads);
+  forward<T>(p, x, y, where, nullptr, threads);
 }
 
 // One window over each image: sums of pieces of fixed size, so that they do not depend on how many
@@ -125,11 +128,11 @@ void average_pool_last(const PoolProblem& p, const AverageRule& rule, const T* x
     return window_averages(pool_ranges(p, true), divisors.data(), x, y, threads);
   }
   const ChannelDivisors<T> divisors(p, rule);
-  forward<T>(p, x, y, nullptr, &divisors, threads);
+  forward<T>(p, x, y, {}, &divisors, threads);
 }
 
-#define FASTCONV_INSTANTIATE(T)                                                    \
-  template void max_pool_last<T>(const PoolProblem&, const T*, T*, int64_t*, int); \
+#define FASTCONV_INSTANTIATE(T)                                                 \
+  template void max_pool_last<T>(const PoolProblem&, const T*, T*, Where, int); \
   template void average_pool_last<T>(const PoolProblem&, const AverageRule&, const T*, T*, int);
 FASTCONV_INSTANTIATE(float)
 FASTCONV_INSTANTIATE(double)

@@ -11,10 +11,7 @@ bool fits_channels_last(const PoolProblem& p);
 
 // As the functions of pool.h, all arrays channels-last.
 template <class T>
-void max_pool_last(const PoolProblem& p, const T* x, T* y, int64_t* index, int threads);
-template <class T>
-bool max_pool_backward_last(const PoolProblem& p, const T* dy, const int64_t* index, T* dx,
-                            int threads);
+void max_pool_last(const PoolProblem& p, const T* x, T* y, Where where, int threads);
 template <class T>
 void average_pool_last(const PoolProblem& p, const AverageRule& rule, const T* x, T* y,
                        int threads);

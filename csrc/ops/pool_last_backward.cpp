@@ -1,7 +1,5 @@
 #include "pool_last.h"
 
-#include <atomic>
-
 #include "memory.h"
 #include "parallel.h"
 #include "pool_last_taps.h"
@@ -9,55 +7,6 @@
 #include "pool_tiles.h"
 
 namespace fastconv {
-namespace {
-
-// Channels [from, to) of one image: every gradient to where its index says. False for one that is
-// nowhere.
-template <class T>
-bool scatter_channels(const PoolProblem& p, int64_t from, int64_t to, const T* dy,
-                      const int64_t* index, T* dx) {
-  const int64_t in = p.in_plane(), out = p.out_plane(), channels = p.c;
-  if (to - from == channels) {
-    std::fill_n(dx, in * channels, T(0));
-  } else {
-    for (int64_t i = 0; i < in; ++i) std::fill_n(dx + i * channels + from, to - from, T(0));
-  }
-  bool valid = true;
-  for (int64_t o = 0; o < out; ++o, dy += channels, index += channels) {
-    for (int64_t c = from; c < to; ++c) {
-      const int64_t at = index[c];
-      if (static_cast<uint64_t>(at) < static_cast<uint64_t>(in)) {
-        dx[at * channels + c] += dy[c];
-      } else if (at != -1) {
-        valid = false;
-      }
-    }
-  }
-  return valid;
-}
-
-}  // namespace
-
-template <class T>
-bool max_pool_backward_last(const PoolProblem& p, const T* dy, const int64_t* index, T* dx,
-                            int threads) {
-  const int64_t in = p.in_plane() * p.c, out = p.out_plane() * p.c;
-  // A few images are shared out by their channels, whole cache lines of them.
-  constexpr int64_t kLine = 64 / sizeof(T);
-  const int64_t wanted = p.n < threads ? (threads + p.n - 1) / p.n : 1;
-  const int64_t width = ((p.c + wanted - 1) / wanted + kLine - 1) / kLine * kLine;
-  const int64_t parts = (p.c + width - 1) / width;
-  std::atomic<bool> valid{true};
-  parallel_for(p.n * parts, threads, [&](int64_t task, int) {
-    const int64_t n = task / parts, from = task % parts * width;
-    if (!scatter_channels(p, from, std::min(p.c, from + width), dy + n * out, index + n * out,
-                          dx + n * in)) {
-      valid.store(false, std::memory_order_relaxed);
-    }
-  });
-  return valid.load();
-}
-
 template <class T>
 void average_pool_backward_last(const PoolProblem& p, const AverageRule& rule, const T* dy, T* dx,
                                 int threads) {
@@ -140,11 +89,9 @@ void average_pool_backward_last(const PoolProblem& p, const AverageRule& rule, c
   });
 }
 
-#define FASTCONV_INSTANTIATE(T)                                                                   \
-  template bool max_pool_backward_last<T>(const PoolProblem&, const T*, const int64_t*, T*, int); \
-  template void average_pool_backward_last<T>(const PoolProblem&, const AverageRule&, const T*,   \
-                                              T*, int);
-FASTCONV_INSTANTIATE(float)
-FASTCONV_INSTANTIATE(double)
+template void average_pool_backward_last(const PoolProblem&, const AverageRule&, const float*,
+                                         float*, int);
+template void average_pool_backward_last(const PoolProblem&, const AverageRule&, const double*,
+                                         double*, int);
 
 }  // namespace fastconv

@@ -64,7 +64,7 @@ inline int64_t alike(const std::vector<Taps>& along, int64_t q) {
   return end - q;
 }
 
-// Where the taps of a window are, as positions in the plane and as offsets of their channels.
+// The taps of a window that are inside: their numbers, and offsets of their channels.
 template <class P>
 ptrdiff_t list_taps(const PoolProblem& p, const Taps& dt, const Taps& ht, const Taps& wt,
                     ptrdiff_t* offsets, P* at) {
@@ -74,7 +74,7 @@ ptrdiff_t list_taps(const PoolProblem& p, const Taps& dt, const Taps& ht, const 
       for (int64_t s = wt.first; s < wt.last; ++s) {
         const int64_t to = ((dt.at + t * p.dil[0]) * p.in[1] + ht.at + r * p.dil[1]) * p.in[2] +
                            wt.at + s * p.dil[2];
-        at[taps] = static_cast<P>(to);
+        at[taps] = static_cast<P>((t * p.ker[1] + r) * p.ker[2] + s);
         offsets[taps++] = to * p.c;
       }
     }

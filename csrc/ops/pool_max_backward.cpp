@@ -1,12 +1,12 @@
-// The gradient of a maximum. Where windows point into themselves, as their own forward pass says,
-// an element gathers from the windows that point at it; a plane where one points elsewhere is done
-// again by scattering.
+// The gradient of a maximum from positions that may be anybody's. Where windows point into
+// themselves, an element gathers from the windows that point at it; where one points elsewhere all
+// is done again by scattering.
 #include <atomic>
-#include <memory>
 
 #include "../isa.h"
-#include "parallel_batches.h"
+#include "parallel.h"
 #include "pool_blocks.h"
+#include "pool_scatter.h"
 
 namespace fastconv {
 namespace {
@@ -31,7 +31,7 @@ class SelectBackward {
       if (p.dil[axis] > 1 && p.ker[axis] > 1) return false;
     }
     // Very narrow rows would leave most lanes idle.
-    return p.stride[2] <= 4 && 2 * p.out[2] > of_type<T>(*kernels().pool).lanes &&
+    return p.stride[2] == kSelectStride && 2 * p.out[2] > of_type<T>(*kernels().pool).lanes &&
            (p.out[2] - 1) * p.stride[2] + p.ker[2] <= p.in[2];
   }
 
@@ -87,17 +87,10 @@ class SelectBackward {
     g.out = p_.out[2];
     g.stride = p_.stride[1];
     g.taps = p_.ker[1];
-    g.phases = p_.stride[2];
     g.col_taps = p_.ker[2];
     g.count = count;
     const bool fit = kernels_.select(g);
-    int64_t met = fit ? sum_of(count, kernels_.lanes) : kMisfit;
-    if (planes > 1) {  // all of them, or none counts as done
-      met = met == planes * p_.out_plane() ? p_.out_plane() : kMisfit;
-    }
-    for (int64_t i = plane; i < plane + planes; ++i) {
-      found_[static_cast<size_t>(i)].fetch_add(met, std::memory_order_relaxed);
-    }
+    found_->fetch_add(fit ? sum_of(count, kernels_.lanes) : kMisfit, std::memory_order_relaxed);
   }
 
   const PoolProblem& p_;
@@ -109,51 +102,24 @@ class SelectBackward {
   int64_t rows_, pieces_, batch_;
 };
 
-// dx = dy at positions that may be anywhere in the plane. False for one that is nowhere.
-template <class T>
-bool scatter(const T* dy, const int64_t* index, int64_t count, T* dx, int64_t size) {
-  std::fill_n(dx, size, T(0));
-  bool valid = true;
-  for (int64_t o = 0; o < count; ++o) {
-    const int64_t at = index[o];
-    if (static_cast<uint64_t>(at) < static_cast<uint64_t>(size)) {
-      dx[at] += dy[o];
-    } else if (at != -1) {
-      valid = false;
-    }
-  }
-  return valid;
-}
-
 }  // namespace
 
 template <class T>
-bool max_pool_backward(const PoolProblem& p, const T* dy, const int64_t* index, T* dx,
+bool max_pool_backward(const PoolProblem& p, bool last, const T* dy, const int64_t* index, T* dx,
                        int threads) {
-  if (p.planes() == 0) return true;
-  // How many windows were met by the element they point at, for each plane: all, or do it again.
-  std::unique_ptr<std::atomic<int64_t>[]> found;
-  if (has_passes(p) && SelectBackward<T>::fits(p)) {
-    found.reset(new std::atomic<int64_t>[static_cast<size_t>(p.planes())]());
-    SelectBackward<T>(p, dy, index, dx, found.get()).run(threads);
+  if (!last && has_passes(p) && SelectBackward<T>::fits(p)) {
+    // Windows that were met by the element they point at: all, or do it again.
+    std::atomic<int64_t> found{0};
+    SelectBackward<T>(p, dy, index, dx, &found).run(threads);
+    if (found.load() == p.planes() * p.out_plane()) return true;
   }
-  std::atomic<bool> valid{true};
-  const int64_t in = p.in_plane(), out = p.out_plane();
-  if (found && std::all_of(found.get(), found.get() + p.planes(),
-                           [&](const auto& n) { return n.load() == out; })) {
-    return true;
-  }
-  parallel_batches(p.planes(), in + out, threads, [&](int64_t i, int) {
-    if (found && found[static_cast<size_t>(i)].load() == out) return;
-    if (!scatter(dy + i * out, index + i * out, out, dx + i * in, in)) {
-      valid.store(false, std::memory_order_relaxed);
-    }
-  });
-  return valid.load();
+  const Where where{const_cast<int64_t*>(index), sizeof(int64_t)};
+  return scatter_windows(p, last, dy, where, dx, threads);
 }
 
-template bool max_pool_backward<float>(const PoolProblem&, const float*, const int64_t*, float*,
-                                       int);
-template bool max_pool_backward<double>(const PoolProblem&, const double*, const int64_t*, double*,
-                                        int);
+template bool max_pool_backward(const PoolProblem&, bool, const float*, const int64_t*, float*,
+                                int);
+template bool max_pool_backward(const PoolProblem&, bool, const double*, const int64_t*, double*,
+                                int);
+
 }  // namespace fastconv

@@ -27,14 +27,14 @@ void channel_maxima(const SharedWindows& w, int64_t width, const T* x, T* y, int
   PoolStack<T> g{};
   g.src = x;
   g.dst = y;
-  g.index = index;
+  g.where_size = sizeof(int64_t);
   g.offsets = offsets;
   g.tap_at = at;
   g.rows = 1;
   g.out = g.dst_pitch = width;
   for (int64_t z = 0; z < w.out[0]; ++z) {
     for (int64_t h = 0; h < w.out[1]; ++h) {
-      for (int64_t q = 0; q < w.out[2]; ++q, g.dst += width, g.index += width) {
+      for (int64_t q = 0; q < w.out[2]; ++q, g.dst += width, index += width) {
         g.taps = 0;
         for (int64_t d = w.begin(0, z); d < w.end(0, z); ++d) {
           for (int64_t r = w.begin(1, h); r < w.end(1, h); ++r) {
@@ -45,6 +45,7 @@ void channel_maxima(const SharedWindows& w, int64_t width, const T* x, T* y, int
             }
           }
         }
+        g.where = index;
         kernels.max_stack_taps(g);
       }
     }

@@ -63,8 +63,8 @@ inline int64_t divisor(const PoolWindows& w, const AverageRule& rule, int64_t z,
   return std::max<int64_t>(count, 1);
 }
 
-template <class T>
-void plain_max(const PoolWindows& w, const T* x, T* y, int64_t* index) {
+template <class T, class Index>
+void plain_max(const PoolWindows& w, const T* x, T* y, Index* index) {
   for_each_window(w, [&](int64_t o, int64_t z, int64_t p, int64_t q) {
     T best = -std::numeric_limits<T>::infinity();
     int64_t where = -1;
@@ -76,7 +76,7 @@ void plain_max(const PoolWindows& w, const T* x, T* y, int64_t* index) {
       }
     });
     y[o] = best;
-    if (index) index[o] = where;
+    if (index) index[o] = static_cast<Index>(where);
   });
 }
 

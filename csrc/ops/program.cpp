@@ -89,8 +89,7 @@ void Program::max_pool(PoolArgs args) {
   of_item(item_, [&](auto zero) {
     using T = decltype(zero);
     step.run = [p](const void* x, const void*, void* y) {
-      fastconv::max_pool<T>(p, static_cast<const T*>(x), static_cast<T*>(y), nullptr,
-                            pool_threads(p));
+      fastconv::max_pool<T>(p, static_cast<const T*>(x), static_cast<T*>(y), {}, pool_threads(p));
     };
   });
   add(std::move(step), p.output_shape());

@@ -73,6 +73,28 @@ def max_pool(
     out: _Array | None,
     /,
 ) -> Any: ...
+def max_pool_taped(
+    rank: int,
+    input: _Array,
+    kernel: _Ints,
+    stride: _Ints | None,
+    padding: _Padding,
+    dilation: _Ints,
+    ceil_mode: bool,
+    /,
+) -> tuple[_Array, _Array]: ...
+def max_pool_taped_backward(
+    rank: int,
+    grad_output: _Array,
+    input: _Array,
+    where: _Array,
+    kernel: _Ints,
+    stride: _Ints | None,
+    padding: _Padding,
+    dilation: _Ints,
+    ceil_mode: bool,
+    /,
+) -> _Array: ...
 def max_pool_backward(
     rank: int,
     grad_output: _Array,

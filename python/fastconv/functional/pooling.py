@@ -69,13 +69,15 @@ def _taped_max(
         return (wrap(y[0]), wrap(y[1])) if return_indices else wrap(y)
     if out is not None:
         raise ValueError(f"max_pool{rank}d: out cannot be given when gradients are recorded")
-    y, indices = _core.max_pool(rank, x, *window, True, None)
     shaped = _placeholder(x)
+    if return_indices:
+        y, indices = _core.max_pool(rank, x, *window, True, None)
+        backward, where = _core.max_pool_backward, indices
+    else:  # kept for the gradient alone: as a rule a byte for each value
+        y, where = _core.max_pool_taped(rank, x, *window)
+        backward = _core.max_pool_taped_backward
     result = record(
-        f"MaxPool{rank}d",
-        y,
-        (input,),
-        lambda g: (_core.max_pool_backward(rank, g, shaped, indices, *window),),
+        f"MaxPool{rank}d", y, (input,), lambda g: (backward(rank, g, shaped, where, *window),)
     )
     return (result, wrap(indices)) if return_indices else result
 

@@ -1,0 +1,118 @@
+#include "pool_scatter.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "parallel_batches.h"
+#include "pool_taps.h"
+
+namespace fastconv {
+namespace {
+
+// Some windows of a plane of `in` elements, the first of which begins at `first`. Positions are
+// checked; taps are what the forward pass said.
+template <class T, class Index>
+bool scatter_row(const T* dy, const Index* where, int64_t count, const int64_t* offset, T* first,
+                 int64_t step, uint64_t in) {
+  bool valid = true;
+  for (int64_t q = 0; q < count; ++q, first += step) {
+    const Index which = where[q];
+    if constexpr (sizeof(Index) == 1) {
+      if (which != kNoTap) first[offset[which]] += dy[q];
+    } else if (static_cast<uint64_t>(which) < in) {
+      first[which] += dy[q];
+    } else if (which != -1) {
+      valid = false;
+    }
+  }
+  return valid;
+}
+
+// The same of `channels` of so many images, `to - from` of them.
+template <class T, class Index>
+bool scatter_channels(const T* dy, const Index* where, int64_t count, const int64_t* offset,
+                      T* first, int64_t step, uint64_t in, int64_t channels, int64_t from,
+                      int64_t to) {
+  bool valid = true;
+  for (int64_t q = 0; q < count; ++q, first += step, where += channels, dy += channels) {
+    for (int64_t c = from; c < to; ++c) {
+      const Index which = where[c];
+      if constexpr (sizeof(Index) == 1) {
+        if (which != kNoTap) first[offset[which] + c] += dy[c];
+      } else if (static_cast<uint64_t>(which) < in) {
+        first[static_cast<int64_t>(which) * channels + c] += dy[c];
+      } else if (which != -1) {
+        valid = false;
+      }
+    }
+  }
+  return valid;
+}
+
+// Channels [from, to) of one image of so many, or a plane with one. False for a position that is
+// nowhere.
+template <class T, class Index>
+bool scatter(const PoolProblem& p, const TapPlaces& places, int64_t channels, int64_t from,
+             int64_t to, const T* dy, const Index* where, T* dx) {
+  const int64_t in = p.in_plane();
+  const auto bound = static_cast<uint64_t>(in);
+  if (to - from == channels) {
+    std::fill_n(dx, in * channels, T(0));
+  } else {
+    for (int64_t i = 0; i < in; ++i) std::fill_n(dx + i * channels + from, to - from, T(0));
+  }
+  const int64_t* const offset = places.offsets();
+  const auto windows = [&](int64_t o, int64_t count, int64_t base, int64_t step) {
+    o *= channels;
+    T* const first = dx + base * channels;
+    return channels == 1 ? scatter_row(dy + o, where + o, count, offset, first, step, bound)
+                         : scatter_channels(dy + o, where + o, count, offset, first,
+                                            step * channels, bound, channels, from, to);
+  };
+  if (sizeof(Index) > 1) return windows(0, p.out_plane(), 0, 0);
+  for (int64_t z = 0, o = 0; z < p.out[0]; ++z) {
+    int64_t base = places.base(z, 0, 0);
+    for (int64_t h = 0; h < p.out[1]; ++h, base += p.stride[1] * p.in[2], o += p.out[2]) {
+      windows(o, p.out[2], base, p.stride[2]);
+    }
+  }
+  return true;
+}
+
+template <class T, class Index>
+bool scatter_all(const PoolProblem& p, bool last, const T* dy, Where where, T* dx, int threads) {
+  const int64_t images = last ? p.n : p.planes(), channels = last ? p.c : 1;
+  const TapPlaces places(p, where.size == 1 ? where : Where{}, channels);
+  const Index* at = static_cast<const Index*>(where.at);
+  // A few images are shared out by their channels, whole cache lines of them.
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const int64_t wanted = images < threads ? ceil_div(threads, images) : 1;
+  const int64_t width = ceil_div(ceil_div(channels, wanted), kLine) * kLine;
+  const int64_t parts = ceil_div(channels, width), in = p.in_plane(), out = p.out_plane();
+  std::atomic<bool> valid{true};
+  parallel_batches(images * parts, (in + out) * channels / parts, threads, [&](int64_t task, int) {
+    const int64_t part = parts > 1 ? task % parts : 0, from = part * width;
+    const int64_t image = (parts > 1 ? task / parts : task) * channels;
+    if (!scatter(p, places, channels, from, std::min(channels, from + width), dy + image * out,
+                 at + image * out, dx + image * in)) {
+      valid.store(false, std::memory_order_relaxed);
+    }
+  });
+  return valid.load();
+}
+
+}  // namespace
+
+template <class T>
+bool scatter_windows(const PoolProblem& p, bool last, const T* dy, Where where, T* dx,
+                     int threads) {
+  if (p.planes() == 0) return true;
+  return where.size == 1   ? scatter_all<T, uint8_t>(p, last, dy, where, dx, threads)
+         : where.size == 4 ? scatter_all<T, int32_t>(p, last, dy, where, dx, threads)
+                           : scatter_all<T, int64_t>(p, last, dy, where, dx, threads);
+}
+
+template bool scatter_windows(const PoolProblem&, bool, const float*, Where, float*, int);
+template bool scatter_windows(const PoolProblem&, bool, const double*, Where, double*, int);
+
+}  // namespace fastconv
