@@ -16,7 +16,10 @@ from fastconv.nn.rows import Pair, pairs_of
 
 rng = np.random.default_rng(0)
 
-SHAPES = [(4, 6, 5, 7), (1, 6, 9, 9), (16, 6, 2, 2), (3, 6, 40, 33), (2, 6, 1, 1)]
+SHAPES = [
+    (4, 6, 5, 7), (1, 6, 9, 9), (16, 6, 2, 2), (3, 6, 40, 33), (2, 6, 1, 1), (1200, 6, 1, 3),
+    (8, 700, 2, 2),
+]  # fmt: skip
 NORMS: dict[str, Any] = {
     "plain": nn.BatchNorm2d,
     "no weight": lambda c: nn.BatchNorm2d(c, affine=False),
@@ -51,7 +54,7 @@ def step(layers: Any, x: np.ndarray, grad: np.ndarray) -> list[np.ndarray]:
 def test_a_pair_is_the_same_as_both(
     shape: tuple[int, ...], kind: str, clamp: str, dtype: Any
 ) -> None:
-    norm, act = NORMS[kind](6).to(dtype), CLAMPS[clamp]()
+    norm, act = NORMS[kind](shape[1]).to(dtype), CLAMPS[clamp]()
     for p in norm.parameters():
         nn.init.normal_(p)
     both, pair = [copy.deepcopy(norm), act], nn.Sequential(norm, act)

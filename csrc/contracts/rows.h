@@ -33,13 +33,27 @@ struct PointwiseTable {
   PointwiseKernels<double> f64;
 };
 
+// What a gradient passes on its way back through clamp(x scale + shift): g where lo < x scale +
+// shift < hi, else 0. A bound that is NaN is none.
+template <class T>
+struct Gate {
+  T scale, shift, lo, hi;
+};
+// The same for channels-last arrays: a scale and a shift for each channel.
+template <class T>
+struct ColumnGate {
+  const T *scale, *shift;
+  T lo, hi;
+};
+
 // Rows of n elements under the normalisations and the softmax (norm.h says what each computes).
+// gate: of g, or null.
 template <class T>
 struct NormKernels {
   T (*squares)(const T* x, ptrdiff_t n, T mean);
-  void (*dots)(const T* g, const T* x, ptrdiff_t n, T mean, T* out);
+  void (*dots)(const T* g, const T* x, ptrdiff_t n, T mean, const Gate<T>* gate, T* out);
   void (*affine)(const T* x, const T* residual, T* y, ptrdiff_t n, T scale, T shift, T lo, T hi);
-  void (*affine2)(const T* g, const T* x, T* dx, ptrdiff_t n, T a, T b, T c);
+  void (*affine2)(const T* g, const T* x, T* dx, ptrdiff_t n, T a, T b, T c, const Gate<T>* gate);
   void (*normalize)(const T* x, const T* w, const T* b, T* y, ptrdiff_t n, T mean, T rstd);
   void (*normalize_backward)(const T* g, const T* x, const T* w, T* dx, T* dw, T* db, ptrdiff_t n,
                              T mean, T rstd);
@@ -52,16 +66,18 @@ struct NormKernels {
                                    ptrdiff_t columns, bool logarithm);
 };
 
-// The same for channels-last arrays: rows of c channels, a number for each channel (norm_last.h).
+// The same for channels-last arrays: rows of c channels, `stride` elements apart, with a number for
+// each channel (norm_last.h).
 template <class T>
 struct NormLastKernels {
-  void (*sums)(const T* x, ptrdiff_t rows, ptrdiff_t c, T* out);
-  void (*squares)(const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* out);
-  void (*dots)(const T* g, const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* out);
-  void (*affine)(const T* x, const T* residual, T* y, ptrdiff_t rows, ptrdiff_t c, const T* scale,
-                 const T* shift, T lo, T hi);
-  void (*affine2)(const T* g, const T* x, T* dx, ptrdiff_t rows, ptrdiff_t c, const T* a,
-                  const T* b, const T* k);
+  void (*sums)(const T* x, ptrdiff_t rows, ptrdiff_t c, ptrdiff_t stride, T* out);
+  void (*squares)(const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, ptrdiff_t stride, T* out);
+  void (*dots)(const T* g, const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, ptrdiff_t stride,
+               const ColumnGate<T>* gate, T* out);
+  void (*affine)(const T* x, const T* residual, T* y, ptrdiff_t rows, ptrdiff_t c, ptrdiff_t stride,
+                 const T* scale, const T* shift, T lo, T hi);
+  void (*affine2)(const T* g, const T* x, T* dx, ptrdiff_t rows, ptrdiff_t c, ptrdiff_t stride,
+                  const T* a, const T* b, const T* k, const ColumnGate<T>* gate);
 };
 
 struct NormTable {

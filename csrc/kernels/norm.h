@@ -41,10 +41,18 @@ T squares(const T* x, ptrdiff_t n, T mean) {
   return all;
 }
 
+// g where it passes the clamp of y.
+template <class T>
+FC_INLINE Vec<T> passed(Vec<T> g, Vec<T> y, T lo, T hi) {
+  const Vec<T> above = y <= splat(lo) ? Vec<T>{} : g;
+  return y >= splat(hi) ? Vec<T>{} : above;
+}
+
 // out[0] = sum of g, out[1] = sum of g * (x - mean)
 template <class T>
-void dots(const T* g, const T* x, ptrdiff_t n, T mean, T* out) {
+void dots(const T* g, const T* x, ptrdiff_t n, T mean, const Gate<T>* gate, T* out) {
   constexpr int L = kLanes<T>;
+  const auto [scale, shift, lo, hi] = gate ? *gate : Gate<T>{};
   T sum_g = 0, sum_gx = 0;
   for (ptrdiff_t at = 0; at < n; at += kStretch) {
     const ptrdiff_t len = n - at < kStretch ? n - at : kStretch;
@@ -53,17 +61,21 @@ void dots(const T* g, const T* x, ptrdiff_t n, T mean, T* out) {
     ptrdiff_t i = 0;
     for (; i + 2 * L <= len; i += 2 * L) {
       FC_UNROLL for (int v = 0; v < 2; ++v) {
-        const Vec<T> gv = load(gs + i + v * L);
+        const Vec<T> xv = load(xs + i + v * L);
+        Vec<T> gv = load(gs + i + v * L);
+        if (gate) gv = passed<T>(gv, fma(xv, splat(scale), splat(shift)), lo, hi);
         a[v] += gv;
-        b[v] = fma(gv, load(xs + i + v * L) - splat(mean), b[v]);
+        b[v] = fma(gv, xv - splat(mean), b[v]);
       }
     }
     for (; i < len; i += L) {  // lanes that are not there have no gradient
       const int rest = static_cast<int>(len - i < L ? len - i : L);
       const LaneMask<T> there = lanes_between<T>(0, rest);
-      const Vec<T> gv = load_lanes<T>(gs + i, there, Vec<T>{});
+      const Vec<T> xv = load_lanes<T>(xs + i, there, splat(mean));
+      Vec<T> gv = load_lanes<T>(gs + i, there, Vec<T>{});
+      if (gate) gv = passed<T>(gv, fma(xv, splat(scale), splat(shift)), lo, hi);
       a[0] += gv;
-      b[0] = fma(gv, load_lanes<T>(xs + i, there, splat(mean)) - splat(mean), b[0]);
+      b[0] = fma(gv, xv - splat(mean), b[0]);
     }
     sum_g += total<T>(a[0] + a[1]);
     sum_gx += total<T>(b[0] + b[1]);
@@ -84,10 +96,13 @@ void affine(const T* x, const T* residual, T* y, ptrdiff_t n, T scale, T shift, 
 
 // dx = a * g + b * x + c
 template <class T>
-void affine2(const T* g, const T* x, T* dx, ptrdiff_t n, T a, T b, T c) {
-  each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-    const Vec<T> v = fma(get(x + i, lanes), splat(b), splat(c));
-    put(dx + i, fma(get(g + i, lanes), splat(a), v), lanes);
+void affine2(const T* g, const T* x, T* dx, ptrdiff_t n, T a, T b, T c, const Gate<T>* gate) {
+  const auto [scale, shift, lo, hi] = gate ? *gate : Gate<T>{};
+  each_vector<T>(n, [&, scale = scale, shift = shift, lo = lo, hi = hi](ptrdiff_t i, int lanes) {
+    const Vec<T> xv = get(x + i, lanes);
+    Vec<T> gv = get(g + i, lanes);
+    if (gate) gv = passed<T>(gv, fma(xv, splat(scale), splat(shift)), lo, hi);
+    put(dx + i, fma(gv, splat(a), fma(xv, splat(b), splat(c))), lanes);
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../kernels.h"
+#include "norm.h"
 #include "row.h"
 
 namespace fastconv {
@@ -23,7 +24,9 @@ FC_INLINE void channel_blocks(ptrdiff_t c, const Four& four, const One& one) {
 template <class T>
 struct Widened {
   static constexpr ptrdiff_t kRows = kLanes<T>, kMost = kRows * kRows;
-  static bool fits(ptrdiff_t rows, ptrdiff_t c) { return c < kRows && rows >= 2 * kRows; }
+  static bool fits(ptrdiff_t rows, ptrdiff_t c, ptrdiff_t stride) {
+    return stride == c && c < kRows && rows >= 2 * kRows;
+  }
 
   Widened(ptrdiff_t rows, ptrdiff_t c) : c(c), wide(c * kRows), high(rows / kRows) {
     rest = rows - high * kRows;
@@ -40,12 +43,12 @@ struct Widened {
 
 // out[c] = sum over rows of x
 template <class T>
-void column_sums(const T* x, ptrdiff_t rows, ptrdiff_t c, T* out) {
-  if (Widened<T>::fits(rows, c)) {
+void column_sums(const T* x, ptrdiff_t rows, ptrdiff_t c, ptrdiff_t stride, T* out) {
+  if (Widened<T>::fits(rows, c, stride)) {
     const Widened<T> w(rows, c);
     T sums[Widened<T>::kMost];
-    column_sums(x, w.high, w.wide, sums);
-    column_sums(x + w.after(), w.rest, c, out);
+    column_sums(x, w.high, w.wide, w.wide, sums);
+    column_sums(x + w.after(), w.rest, c, c, out);
     return w.add_up(sums, out);
   }
   constexpr int L = kLanes<T>;
@@ -54,7 +57,7 @@ void column_sums(const T* x, ptrdiff_t rows, ptrdiff_t c, T* out) {
       [&](ptrdiff_t i) {
         Vec<T> sum[4] = {};
         for (ptrdiff_t r = 0; r < rows; ++r) {
-          FC_UNROLL for (int v = 0; v < 4; ++v) sum[v] += load(x + r * c + i + v * L);
+          FC_UNROLL for (int v = 0; v < 4; ++v) sum[v] += load(x + r * stride + i + v * L);
         }
         FC_UNROLL for (int v = 0; v < 4; ++v) store(out + i + v * L, sum[v]);
       },
@@ -62,22 +65,23 @@ void column_sums(const T* x, ptrdiff_t rows, ptrdiff_t c, T* out) {
         Vec<T> sum[4] = {};
         ptrdiff_t r = 0;
         for (; r + 4 <= rows; r += 4) {
-          FC_UNROLL for (int k = 0; k < 4; ++k) sum[k] += get(x + (r + k) * c + i, lanes);
+          FC_UNROLL for (int k = 0; k < 4; ++k) sum[k] += get(x + (r + k) * stride + i, lanes);
         }
-        for (; r < rows; ++r) sum[0] += get(x + r * c + i, lanes);
+        for (; r < rows; ++r) sum[0] += get(x + r * stride + i, lanes);
         put(out + i, (sum[0] + sum[1]) + (sum[2] + sum[3]), lanes);
       });
 }
 
 // out[c] = sum over rows of (x - mean[c])^2
 template <class T>
-void column_squares(const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* out) {
-  if (Widened<T>::fits(rows, c)) {
+void column_squares(const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, ptrdiff_t stride,
+                    T* out) {
+  if (Widened<T>::fits(rows, c, stride)) {
     const Widened<T> w(rows, c);
     T sums[Widened<T>::kMost], means[Widened<T>::kMost];
     w.repeat(mean, means);
-    column_squares(x, means, w.high, w.wide, sums);
-    column_squares(x + w.after(), mean, w.rest, c, out);
+    column_squares(x, means, w.high, w.wide, w.wide, sums);
+    column_squares(x + w.after(), mean, w.rest, c, c, out);
     return w.add_up(sums, out);
   }
   constexpr int L = kLanes<T>;
@@ -88,7 +92,7 @@ void column_squares(const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* o
         FC_UNROLL for (int v = 0; v < 4; ++v) m[v] = load(mean + i + v * L);
         for (ptrdiff_t r = 0; r < rows; ++r) {
           FC_UNROLL for (int v = 0; v < 4; ++v) {
-            const Vec<T> d = load(x + r * c + i + v * L) - m[v];
+            const Vec<T> d = load(x + r * stride + i + v * L) - m[v];
             sum[v] = fma(d, d, sum[v]);
           }
         }
@@ -98,22 +102,31 @@ void column_squares(const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* o
         const Vec<T> m = get(mean + i, lanes);
         Vec<T> sum{};
         for (ptrdiff_t r = 0; r < rows; ++r) {
-          const Vec<T> d = get(x + r * c + i, lanes) - m;
+          const Vec<T> d = get(x + r * stride + i, lanes) - m;
           sum = fma(d, d, sum);
         }
         put(out + i, sum, lanes);
       });
 }
 
+// g at channel i where it passes the gate.
+template <class T>
+FC_INLINE Vec<T> passed_at(const ColumnGate<T>* gate, Vec<T> g, Vec<T> x, ptrdiff_t i, int lanes) {
+  if (!gate) return g;
+  const Vec<T> y = fma(x, get(gate->scale + i, lanes), get(gate->shift + i, lanes));
+  return passed<T>(g, y, gate->lo, gate->hi);
+}
+
 // out[c] = sum over rows of g, out[channels + c] = sum over rows of g (x - mean[c])
 template <class T>
-void column_dots(const T* g, const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c, T* out) {
-  if (Widened<T>::fits(rows, c)) {
+void column_dots(const T* g, const T* x, const T* mean, ptrdiff_t rows, ptrdiff_t c,
+                 ptrdiff_t stride, const ColumnGate<T>* gate, T* out) {
+  if (!gate && Widened<T>::fits(rows, c, stride)) {
     const Widened<T> w(rows, c);
     T sums[2 * Widened<T>::kMost], means[Widened<T>::kMost];
     w.repeat(mean, means);
-    column_dots(g, x, means, w.high, w.wide, sums);
-    column_dots(g + w.after(), x + w.after(), mean, w.rest, c, out);
+    column_dots<T>(g, x, means, w.high, w.wide, w.wide, nullptr, sums);
+    column_dots<T>(g + w.after(), x + w.after(), mean, w.rest, c, c, nullptr, out);
     w.add_up(sums, out);
     return w.add_up(sums + w.wide, out + c);
   }
@@ -125,9 +138,11 @@ void column_dots(const T* g, const T* x, const T* mean, ptrdiff_t rows, ptrdiff_
         FC_UNROLL for (int v = 0; v < 4; ++v) m[v] = load(mean + i + v * L);
         for (ptrdiff_t r = 0; r < rows; ++r) {
           FC_UNROLL for (int v = 0; v < 4; ++v) {
-            const Vec<T> gv = load(g + r * c + i + v * L);
+            const Vec<T> xv = load(x + r * stride + i + v * L);
+            const Vec<T> gv =
+                passed_at<T>(gate, load(g + r * stride + i + v * L), xv, i + v * L, L);
             a[v] += gv;
-            b[v] = fma(gv, load(x + r * c + i + v * L) - m[v], b[v]);
+            b[v] = fma(gv, xv - m[v], b[v]);
           }
         }
         FC_UNROLL for (int v = 0; v < 4; ++v) {
@@ -139,9 +154,10 @@ void column_dots(const T* g, const T* x, const T* mean, ptrdiff_t rows, ptrdiff_
         const Vec<T> m = get(mean + i, lanes);
         Vec<T> a{}, b{};
         for (ptrdiff_t r = 0; r < rows; ++r) {
-          const Vec<T> gv = get(g + r * c + i, lanes);
+          const Vec<T> xv = get(x + r * stride + i, lanes);
+          const Vec<T> gv = passed_at<T>(gate, get(g + r * stride + i, lanes), xv, i, lanes);
           a += gv;
-          b = fma(gv, get(x + r * c + i, lanes) - m, b);
+          b = fma(gv, xv - m, b);
         }
         put(out + i, a, lanes);
         put(out + c + i, b, lanes);
@@ -150,20 +166,20 @@ void column_dots(const T* g, const T* x, const T* mean, ptrdiff_t rows, ptrdiff_
 
 // y = clamp(x * scale[c] + shift[c] + residual)
 template <class T>
-void column_affine(const T* x, const T* residual, T* y, ptrdiff_t rows, ptrdiff_t c, const T* scale,
-                   const T* shift, T lo, T hi) {
-  if (Widened<T>::fits(rows, c)) {
+void column_affine(const T* x, const T* residual, T* y, ptrdiff_t rows, ptrdiff_t c,
+                   ptrdiff_t stride, const T* scale, const T* shift, T lo, T hi) {
+  if (Widened<T>::fits(rows, c, stride)) {
     const Widened<T> w(rows, c);
     T scales[Widened<T>::kMost], shifts[Widened<T>::kMost];
     w.repeat(scale, scales);
     w.repeat(shift, shifts);
-    column_affine(x, residual, y, w.high, w.wide, scales, shifts, lo, hi);
+    column_affine(x, residual, y, w.high, w.wide, w.wide, scales, shifts, lo, hi);
     const ptrdiff_t at = w.after();
-    return column_affine(x + at, residual ? residual + at : nullptr, y + at, w.rest, c, scale,
+    return column_affine(x + at, residual ? residual + at : nullptr, y + at, w.rest, c, c, scale,
                          shift, lo, hi);
   }
   for (ptrdiff_t r = 0; r < rows; ++r) {
-    const ptrdiff_t at = r * c;
+    const ptrdiff_t at = r * stride;
     each_vector<T>(c, [&](ptrdiff_t i, int lanes) {
       Vec<T> v = fma(get(x + at + i, lanes), get(scale + i, lanes), get(shift + i, lanes));
       if (residual) v += get(residual + at + i, lanes);
@@ -174,23 +190,25 @@ void column_affine(const T* x, const T* residual, T* y, ptrdiff_t rows, ptrdiff_
 
 // dx = a[c] g + b[c] x + k[c]
 template <class T>
-void column_affine2(const T* g, const T* x, T* dx, ptrdiff_t rows, ptrdiff_t c, const T* a,
-                    const T* b, const T* k) {
-  if (Widened<T>::fits(rows, c)) {
+void column_affine2(const T* g, const T* x, T* dx, ptrdiff_t rows, ptrdiff_t c, ptrdiff_t stride,
+                    const T* a, const T* b, const T* k, const ColumnGate<T>* gate) {
+  if (!gate && Widened<T>::fits(rows, c, stride)) {
     const Widened<T> w(rows, c);
     T as[Widened<T>::kMost], bs[Widened<T>::kMost], ks[Widened<T>::kMost];
     w.repeat(a, as);
     w.repeat(b, bs);
     w.repeat(k, ks);
     const ptrdiff_t at = w.after();
-    column_affine2(g, x, dx, w.high, w.wide, as, bs, ks);
-    return column_affine2(g + at, x + at, dx + at, w.rest, c, a, b, k);
+    column_affine2<T>(g, x, dx, w.high, w.wide, w.wide, as, bs, ks, nullptr);
+    return column_affine2<T>(g + at, x + at, dx + at, w.rest, c, c, a, b, k, nullptr);
   }
   for (ptrdiff_t r = 0; r < rows; ++r) {
-    const ptrdiff_t at = r * c;
+    const ptrdiff_t at = r * stride;
     each_vector<T>(c, [&](ptrdiff_t i, int lanes) {
-      const Vec<T> v = fma(get(x + at + i, lanes), get(b + i, lanes), get(k + i, lanes));
-      put(dx + at + i, fma(get(g + at + i, lanes), get(a + i, lanes), v), lanes);
+      const Vec<T> xv = get(x + at + i, lanes);
+      const Vec<T> gv = passed_at<T>(gate, get(g + at + i, lanes), xv, i, lanes);
+      const Vec<T> v = fma(xv, get(b + i, lanes), get(k + i, lanes));
+      put(dx + at + i, fma(gv, get(a + i, lanes), v), lanes);
     });
   }
 }

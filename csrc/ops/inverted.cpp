@@ -118,7 +118,7 @@ class Block : public Inverted {
           filter(b, p, stop, mid);
           if (plans_.gate) {
             for (int64_t i = p; i < stop; ++i) {
-              norm_last().sums(mid + (i - p) * d_.out[2] * pitch_, d_.out[2], pitch_,
+              norm_last().sums(mid + (i - p) * d_.out[2] * pitch_, d_.out[2], pitch_, pitch_,
                                whole.sums + i * pitch_);
             }
           } else {
@@ -136,8 +136,8 @@ class Block : public Inverted {
         const int64_t first = piece * most, count = std::min(most, pixels - first);
         T* const mid = whole.mid + first * pitch_;
         const T infinity = std::numeric_limits<T>::infinity();
-        norm_last().affine(mid, nullptr, mid, count, pitch_, whole.scale, whole.zero, -infinity,
-                           infinity);
+        norm_last().affine(mid, nullptr, mid, count, pitch_, pitch_, whole.scale, whole.zero,
+                           -infinity, infinity);
         narrow(mid, count, b.result);
         finish(first, count, more, b.result, result);
       });
@@ -318,7 +318,7 @@ class Block : public Inverted {
 
   // What each channel of the whole picture is multiplied by.
   void excite(const Whole& whole) const {
-    norm_last().sums(whole.sums, d_.out[1], pitch_, whole.means);
+    norm_last().sums(whole.sums, d_.out[1], pitch_, pitch_, whole.means);
     const T share = T(1) / static_cast<T>(d_.out_plane());
     for (int64_t i = 0; i < pitch_; ++i) whole.means[i] *= share;
     std::fill_n(whole.scale, pitch_, T(0));

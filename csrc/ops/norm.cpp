@@ -98,7 +98,7 @@ void norm_backward(const NormShape& shape, const T* g, const T* x, const T* mean
     for (int64_t i = 0; i < rows.count; ++i) {
       const int64_t row = rows.first + i * rows.step;
       T* pair = sums + 2 * row;  // sum of g, sum of g xhat
-      norm.dots(g + row * shape.s, x + row * shape.s, shape.s, mean[set], pair);
+      norm.dots(g + row * shape.s, x + row * shape.s, shape.s, mean[set], nullptr, pair);
       pair[1] *= r;
       const double w = weight ? static_cast<double>(weight[row % shape.c]) : 1.0;
       m1 += w * static_cast<double>(pair[0]);
@@ -111,7 +111,7 @@ void norm_backward(const NormShape& shape, const T* g, const T* x, const T* mean
     for (int64_t i = 0; i < rows.count; ++i) {
       const int64_t row = rows.first + i * rows.step, at = row * shape.s;
       const T a = r * (weight ? weight[row % shape.c] : T(1));
-      norm.affine2(g + at, x + at, dx + at, shape.s, a, b, c);
+      norm.affine2(g + at, x + at, dx + at, shape.s, a, b, c, nullptr);
     }
   });
   for (int64_t c = 0; c < shape.c && (dweight || dbias); ++c) {

@@ -59,11 +59,11 @@ void norm_statistics_last(const NormShape& shape, const T* x, T* mean, T* var, i
   T* const means = squares + d.tasks() * d.c;
   parallel_for(d.tasks(), threads, [&](int64_t task, int) {
     const int64_t rows = d.rows_of(task), part = task * d.c;
-    kernel.sums(x + d.at(task), rows, d.c, sums.data() + part);
+    kernel.sums(x + d.at(task), rows, d.c, d.c, sums.data() + part);
     for (int64_t c = 0; c < d.c; ++c) {
       means[part + c] = sums[static_cast<size_t>(part + c)] / static_cast<T>(rows);
     }
-    kernel.squares(x + d.at(task), means + part, rows, d.c, squares + part);
+    kernel.squares(x + d.at(task), means + part, rows, d.c, d.c, squares + part);
   });
   for (int64_t set = 0; set < d.count * d.sets; ++set) {
     const int64_t domain = set / d.sets, c0 = set % d.sets * d.channels;
@@ -102,7 +102,7 @@ void norm_apply_last(const NormShape& shape, const T* x, const T* mean, const T*
   }
   parallel_for(d.tasks(), threads, [&](int64_t task, int) {
     const int64_t at = d.at(task), own = task / d.blocks * d.c;
-    kernel.affine(x + at, residual ? residual + at : nullptr, y + at, d.rows_of(task), d.c,
+    kernel.affine(x + at, residual ? residual + at : nullptr, y + at, d.rows_of(task), d.c, d.c,
                   scale.data() + own, shift.data() + own, lo, hi);
   });
 }
@@ -124,7 +124,7 @@ void norm_backward_last(const NormShape& shape, const T* g, const T* x, const T*
   std::vector<T> parts(static_cast<size_t>(2 * d.tasks() * d.c));
   parallel_for(d.tasks(), threads, [&](int64_t task, int) {
     kernel.dots(g + d.at(task), x + d.at(task), centre.data() + task / d.blocks * d.c,
-                d.rows_of(task), d.c, parts.data() + 2 * task * d.c);
+                d.rows_of(task), d.c, d.c, nullptr, parts.data() + 2 * task * d.c);
   });
   std::vector<double> sum(2 * all);  // of g and of g xhat, for each domain and channel
   for (int64_t task = 0; task < d.tasks(); ++task) {
@@ -165,8 +165,8 @@ void norm_backward_last(const NormShape& shape, const T* g, const T* x, const T*
   if (!dx) return;
   parallel_for(d.tasks(), threads, [&](int64_t task, int) {
     const int64_t at = d.at(task), own = task / d.blocks * d.c;
-    kernel.affine2(g + at, x + at, dx + at, d.rows_of(task), d.c, a.data() + own, b.data() + own,
-                   k.data() + own);
+    kernel.affine2(g + at, x + at, dx + at, d.rows_of(task), d.c, d.c, a.data() + own,
+                   b.data() + own, k.data() + own, nullptr);
   });
 }
 

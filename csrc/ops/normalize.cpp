@@ -57,10 +57,10 @@ void normalize(const VectorShape& v, double eps, const T* x, T* y, T* scale, int
   parallel_for(v.outer, threads, [&](int64_t o, int) {
     const T* from = x + o * v.d * v.inner;
     T* own = scale + o * v.inner;
-    columns.squares(from, zeros.data(), v.d, v.inner, own);
+    columns.squares(from, zeros.data(), v.d, v.inner, v.inner, own);
     for (int64_t i = 0; i < v.inner; ++i) own[i] = scale_of(v, own[i], eps);
-    columns.affine(from, nullptr, y + o * v.d * v.inner, v.d, v.inner, own, zeros.data(), -infinity,
-                   infinity);
+    columns.affine(from, nullptr, y + o * v.d * v.inner, v.d, v.inner, v.inner, own, zeros.data(),
+                   -infinity, infinity);
   });
 }
 
@@ -72,9 +72,9 @@ void normalize_backward(const VectorShape& v, double eps, const T* g, const T* y
     parallel_batches(v.outer, v.d, threads, [&](int64_t row, int) {
       const int64_t at = row * v.d;
       T sums[2] = {};
-      norm.dots(g + at, y + at, v.d, T(0), sums);
+      norm.dots(g + at, y + at, v.d, T(0), nullptr, sums);
       const T b = back_of(v, scale[row], sums[1], eps);
-      norm.affine2(g + at, y + at, dx + at, v.d, scale[row], b, T(0));
+      norm.affine2(g + at, y + at, dx + at, v.d, scale[row], b, T(0), nullptr);
     });
     return;
   }
@@ -86,11 +86,11 @@ void normalize_backward(const VectorShape& v, double eps, const T* g, const T* y
     T *sums = zeros + v.inner, *b = zeros + 3 * v.inner;
     const int64_t at = o * v.d * v.inner;
     const T* own = scale + o * v.inner;
-    columns.dots(g + at, y + at, zeros, v.d, v.inner, sums);
+    columns.dots(g + at, y + at, zeros, v.d, v.inner, v.inner, nullptr, sums);
     for (int64_t i = 0; i < v.inner; ++i) {
       b[i] = back_of(v, own[i], sums[v.inner + i], eps);
     }
-    columns.affine2(g + at, y + at, dx + at, v.d, v.inner, own, b, zeros);
+    columns.affine2(g + at, y + at, dx + at, v.d, v.inner, v.inner, own, b, zeros, nullptr);
   });
 }
 

@@ -105,7 +105,8 @@ void global_average(const PoolProblem& p, T count, const T* x, T* y, int threads
   T* sums = reinterpret_cast<T*>(scratch.data());
   parallel_for(p.n * pieces, threads, [&](int64_t task, int) {
     const int64_t n = task / pieces, from = task % pieces * kRows;
-    kernel.sums(x + (n * rows + from) * p.c, std::min(kRows, rows - from), p.c, sums + task * p.c);
+    kernel.sums(x + (n * rows + from) * p.c, std::min(kRows, rows - from), p.c, p.c,
+                sums + task * p.c);
   });
   for (int64_t n = 0; n < p.n; ++n) {
     const T* part = sums + n * pieces * p.c;
