@@ -20,8 +20,9 @@ except ImportError:  # then only that comparison is left out
 
 #: Random, or no operator: these have tests of their own.
 ELSEWHERE = {
-    "ConvGrads", "channels_last_layout", "conv_output_size", "setitem", "alpha_dropout", "dropout",
-    "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "feature_dropout",
+    "ConvGrads", "channels_last_layout", "conv_output_size", "multinomial", "setitem",
+    "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d",
+    "feature_alpha_dropout", "feature_dropout",
 }  # fmt: skip
 TOLERANCE = {"float32": 2e-5, "float64": 1e-9}
 #: Layouts in which an array can hold any values.

@@ -227,3 +227,59 @@ def test_published_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(RuntimeError, match="does not start with 00000000"):
         load_url((tmp_path / "net-00000000.pth").as_uri(), check_hash=True)
     assert len(list((cache / "checkpoints").iterdir())) == 1
+
+
+def test_whole_numbers_bit_by_bit() -> None:
+    """Not as truth values: those are what comparisons give."""
+    x, mask = fastconv.tensor([6, 3]), fastconv.tensor([True, False])
+    assert (x & 3).tolist() == [2, 3]
+    assert (3 | x).tolist() == [7, 3]
+    assert (x ^ x).tolist() == [0, 0]
+    assert (~x).tolist() == [-7, -4]
+    assert (~mask & (x > 2)).tolist() == [False, True]
+
+
+def test_one_hot_by_scattering() -> None:
+    classes = fastconv.tensor([[2], [0]])
+    assert fastconv.zeros(2, 3).scatter_(1, classes, 1).tolist() == [[0, 0, 1], [1, 0, 0]]
+    scores = fastconv.zeros(2, 3, requires_grad=True)
+    (scores * 2).scatter(1, classes, 5.0).sum().backward()
+    assert scores.grad.tolist() == [[2, 2, 0], [0, 2, 2]]
+
+
+def test_windows_of_a_tensor() -> None:
+    x = fastconv.arange(24.0).reshape(2, 12).requires_grad_()
+    y = x.unfold(1, 4, 3)
+    assert y.shape == (2, 3, 4)
+    assert y[1, 2].tolist() == [18.0, 19.0, 20.0, 21.0]
+    y.sum().backward()
+    assert x.grad[0].tolist() == [1, 1, 1, 2, 1, 1, 2, 1, 1, 1, 0, 0]
+    with pytest.raises(ValueError, match=r"unfold: size must lie in \[0, 12\]"):
+        x.unfold(1, 13, 1)
+
+
+def test_shapes_in_place() -> None:
+    x = fastconv.arange(6.0)
+    assert x.unsqueeze_(0) is x
+    assert x.t_().shape == (6, 1)
+    x[2, 0] = 9
+    assert x.squeeze_().tolist() == [0, 1, 9, 3, 4, 5]
+    leaf = fastconv.ones(2, requires_grad=True)
+    y = (leaf * 2).unsqueeze_(0)
+    y.sum().backward()
+    assert leaf.grad.tolist() == [2, 2]
+    with pytest.raises(RuntimeError, match="leaf"):
+        leaf.unsqueeze_(0)
+
+
+def test_draws_by_probability() -> None:
+    chances = fastconv.tensor([[0.0, 3.0, 1.0], [1.0, 0.0, 0.0]])
+    drawn = fastconv.multinomial(chances, 2000, True, generator=fastconv.Generator()).numpy()
+    assert drawn.shape == (2, 2000)
+    assert (drawn[1] == 0).all()
+    np.testing.assert_allclose(np.bincount(drawn[0]) / 2000, [0, 0.75, 0.25], atol=0.05)
+    assert sorted(chances[0].multinomial(2).tolist()) == [1, 2]
+    with pytest.raises(ValueError, match="without replacement"):
+        fastconv.multinomial(chances, 2)
+    with pytest.raises(ValueError, match="not negative"):
+        fastconv.multinomial(-chances, 1)

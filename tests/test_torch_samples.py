@@ -21,12 +21,14 @@ ORDERED = {
     "where": lambda x, condition, other: F.where(condition, x, other),
 }
 NAMES = {row.name for row in TABLE}
+#: PyTorch's table says that they refuse numbers, which they take.
+NUMBERS = {"clamp_max", "clamp_min"}
 RANDOM = {"nn.functional.rrelu"}
 MANY = 40  # samples of one operator: pools have hundreds
 #: PyTorch computes these in half precision, step by step; we in float32, rounding once.
 COARSE = {
     "bilinear", "binary_cross_entropy_with_logits", "conv_transpose2d", "conv_transpose3d",
-    "einsum", "hinge_embedding_loss", "poisson_nll_loss", "soft_margin_loss",
+    "einsum", "hinge_embedding_loss", "histc", "poisson_nll_loss", "soft_margin_loss",
 }  # fmt: skip
 
 
@@ -87,7 +89,10 @@ def test_half_precision(op: Any, dtype: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("op", [p for p in OPS if p.values[0].error_inputs_func is not None])
+@pytest.mark.parametrize(
+    "op",
+    [p for p in OPS if p.values[0].error_inputs_func and p.values[0].name not in NUMBERS],
+)
 def test_refusals(op: Any) -> None:
     for case in op.error_inputs("cpu"):
         for leaves in (None, []):

@@ -11,6 +11,7 @@ import numpy as np
 from . import functional as F
 from .autograd import TensorBase, assign, raw, wrap
 from .functional._tools import flat_ints
+from .functional.stacking import windows
 from .random import generator
 
 __all__ = ["TensorOperators"]
@@ -21,6 +22,21 @@ def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def method(self: TensorBase, *args: Any, **kwargs: Any) -> Any:
         return assign(self, function(self, *args, **kwargs))
+
+    method.__doc__ = f"In-place form of :func:`{function.__name__}`."
+    return method
+
+
+def _in_place_view(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The in-place form of a view: the tensor looks at its memory in another shape."""
+
+    def method(self: TensorBase, *args: Any, **kwargs: Any) -> Any:
+        view = function(self, *args, **kwargs)
+        if view._requires_grad and self._node is None:
+            raise RuntimeError("a leaf tensor that requires grad cannot change its shape in place")
+        self._array = view._array
+        self._node, self._index = view._node, view._index
+        return self
 
     method.__doc__ = f"In-place form of :func:`{function.__name__}`."
     return method
@@ -113,6 +129,21 @@ class TensorOperators(TensorBase):
     index_select = F.index_select
     masked_select = F.masked_select
     masked_fill = F.masked_fill
+    scatter = F.scatter
+    scatter_add = F.scatter_add
+    index_add = F.index_add
+    index_copy = F.index_copy
+    index_fill = F.index_fill
+    unfold = windows
+    ravel = F.ravel
+    diagonal = F.diagonal
+    diag = F.diag
+    trace = F.trace
+    fliplr = F.fliplr
+    flipud = F.flipud
+    rot90 = F.rot90
+    tensor_split = F.tensor_split
+    take_along_dim = F.take_along_dim
     tril = F.tril
     triu = F.triu
     __getitem__ = F.getitem
@@ -136,8 +167,15 @@ class TensorOperators(TensorBase):
     __rpow__ = _swapped(F.pow)
     __rmatmul__ = _swapped(F.matmul)
 
-    def __floordiv__(self, other: Any) -> Any:
-        return F.div(self, other, rounding_mode="floor")
+    floor_divide = __floordiv__ = F.floor_divide
+    fmod = F.fmod
+    atan2 = F.atan2
+    hypot = F.hypot
+    addcmul = F.addcmul
+    addcdiv = F.addcdiv
+    addmm = F.addmm
+    baddbmm = F.baddbmm
+    mv = F.mv
 
     def __pos__(self) -> Any:
         return self
@@ -162,13 +200,24 @@ class TensorOperators(TensorBase):
     sin = F.sin
     cos = F.cos
     tan = F.tan
+    asin = F.asin
+    acos = F.acos
+    atan = F.atan
+    sinh = F.sinh
+    cosh = F.cosh
+    exp2 = F.exp2
+    frac = F.frac
+    logit = F.logit
     erf = F.erf
+    erfinv = F.erfinv
     sign = F.sign
     floor = F.floor
     ceil = F.ceil
     round = F.round
     trunc = F.trunc
     clamp = clip = F.clamp
+    clamp_min = F.clamp_min
+    clamp_max = F.clamp_max
     nan_to_num = F.nan_to_num
     relu = F.relu
     sigmoid = F.sigmoid
@@ -191,9 +240,15 @@ class TensorOperators(TensorBase):
     isnan = F.isnan
     isinf = F.isinf
     isfinite = F.isfinite
-    logical_not = __invert__ = F.logical_not
-    logical_and = __and__ = F.logical_and
-    logical_or = __or__ = F.logical_or
+    isclose = F.isclose
+    logical_not = F.logical_not
+    logical_and = F.logical_and
+    logical_or = F.logical_or
+    logical_xor = F.logical_xor
+    bitwise_not = __invert__ = F.bitwise_not
+    bitwise_and = __and__ = __rand__ = F.bitwise_and
+    bitwise_or = __or__ = __ror__ = F.bitwise_or
+    bitwise_xor = __xor__ = __rxor__ = F.bitwise_xor
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Any:
@@ -234,6 +289,13 @@ class TensorOperators(TensorBase):
     norm = F.norm
     logsumexp = F.logsumexp
     cumsum = F.cumsum
+    cumprod = F.cumprod
+    median = F.median
+    unique = F.unique
+    bincount = F.bincount
+    histc = F.histc
+    multinomial = F.multinomial
+    diff = F.diff
     sort = F.sort
     argsort = F.argsort
     topk = F.topk
@@ -260,15 +322,35 @@ class TensorOperators(TensorBase):
     sigmoid_ = _in_place(F.sigmoid)
     tanh_ = _in_place(F.tanh)
     masked_fill_ = _in_place(F.masked_fill)
+    squeeze_ = _in_place_view(F.squeeze)
+    unsqueeze_ = _in_place_view(F.unsqueeze)
+    transpose_ = _in_place_view(F.transpose)
+    t_ = _in_place_view(F.t)
     lerp_ = _in_place(F.lerp)
 
-    def addcmul_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-        """Add ``value * tensor1 * tensor2``."""
-        return assign(self, F.add(self, F.mul(tensor1, tensor2), alpha=value))
-
-    def addcdiv_(self, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-        """Add ``value * tensor1 / tensor2``."""
-        return assign(self, F.add(self, F.div(tensor1, tensor2), alpha=value))
+    addcmul_ = _in_place(F.addcmul)
+    addcdiv_ = _in_place(F.addcdiv)
+    scatter_ = _in_place(F.scatter)
+    scatter_add_ = _in_place(F.scatter_add)
+    index_add_ = _in_place(F.index_add)
+    index_copy_ = _in_place(F.index_copy)
+    index_fill_ = _in_place(F.index_fill)
+    clamp_min_ = _in_place(F.clamp_min)
+    clamp_max_ = _in_place(F.clamp_max)
+    fmod_ = _in_place(F.fmod)
+    remainder_ = _in_place(F.remainder)
+    trunc_ = _in_place(F.trunc)
+    erfinv_ = _in_place(F.erfinv)
+    square_ = _in_place(F.square)
+    reciprocal_ = _in_place(F.reciprocal)
+    rsqrt_ = _in_place(F.rsqrt)
+    sign_ = _in_place(F.sign)
+    tril_ = _in_place(F.tril)
+    triu_ = _in_place(F.triu)
+    cumsum_ = _in_place(F.cumsum)
+    logical_and_ = _in_place(F.logical_and)
+    logical_or_ = _in_place(F.logical_or)
+    logical_not_ = _in_place(F.logical_not)
 
     def copy_(self, src: Any, non_blocking: bool = False) -> Any:
         """Take over the values of `src`."""

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from . import arithmetic as _arithmetic
 from . import backward as _backward
+from . import bits as _bits
 from . import blocks as _blocks
 from . import channel_norm as _channel_norm
 from . import class_loss as _class_loss
 from . import conv as _conv
 from . import conv_transpose as _conv_transpose
 from . import convert as _convert
+from . import counting as _counting
+from . import curves as _curves
 from . import dropout as _dropout
 from . import einsum as _einsum
 from . import elementwise as _elementwise
@@ -32,19 +35,24 @@ from . import rectifiers as _rectifiers
 from . import reduction as _reduction
 from . import resample as _resample
 from . import row_norm as _row_norm
+from . import scatter as _scatter
 from . import shape as _shape
 from . import sigmoids as _sigmoids
 from . import smooth_gates as _smooth_gates
 from . import softmax as _softmax
+from . import stacking as _stacking
 from . import vector_norm as _vector_norm
 from .arithmetic import *
 from .backward import *
+from .bits import *
 from .blocks import *
 from .channel_norm import *
 from .class_loss import *
 from .conv import *
 from .conv_transpose import *
 from .convert import *
+from .counting import *
+from .curves import *
 from .dropout import *
 from .einsum import *
 from .elementwise import *
@@ -60,21 +68,26 @@ from .rectifiers import *
 from .reduction import *
 from .resample import *
 from .row_norm import *
+from .scatter import *
 from .shape import *
 from .sigmoids import *
 from .smooth_gates import *
 from .softmax import *
+from .stacking import *
 from .vector_norm import *
 
 __all__: list[str] = []
 __all__ += _arithmetic.__all__
 __all__ += _backward.__all__
+__all__ += _bits.__all__
 __all__ += _blocks.__all__
 __all__ += _channel_norm.__all__
 __all__ += _class_loss.__all__
 __all__ += _conv.__all__
 __all__ += _conv_transpose.__all__
 __all__ += _convert.__all__
+__all__ += _counting.__all__
+__all__ += _curves.__all__
 __all__ += _dropout.__all__
 __all__ += _einsum.__all__
 __all__ += _elementwise.__all__
@@ -90,8 +103,10 @@ __all__ += _rectifiers.__all__
 __all__ += _reduction.__all__
 __all__ += _resample.__all__
 __all__ += _row_norm.__all__
+__all__ += _scatter.__all__
 __all__ += _shape.__all__
 __all__ += _sigmoids.__all__
 __all__ += _smooth_gates.__all__
 __all__ += _softmax.__all__
+__all__ += _stacking.__all__
 __all__ += _vector_norm.__all__

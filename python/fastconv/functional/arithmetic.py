@@ -14,7 +14,10 @@ from .narrow import in_float32
 
 __all__ = [
     "add",
+    "addcdiv",
+    "addcmul",
     "addmm",
+    "baddbmm",
     "bmm",
     "div",
     "divide",
@@ -26,6 +29,7 @@ __all__ = [
     "mm",
     "mul",
     "multiply",
+    "mv",
     "outer",
     "pow",
     "remainder",
@@ -408,6 +412,34 @@ def outer(input: Operand, vec2: Operand) -> Result:
     """Outer product of two vectors."""
     _exact_rank("outer", 1, input, vec2)
     return mul(input[:, None], vec2[None, :])
+
+
+def mv(input: Operand, vec: Operand) -> Result:
+    """Product of a matrix (M, K) and a vector (K,)."""
+    _exact_rank("mv", 2, input)
+    _exact_rank("mv", 1, vec)
+    return matmul(input, vec)
+
+
+@in_float32
+def addcmul(input: Operand, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> Result:
+    """``input + value * tensor1 * tensor2``."""
+    return add(input, mul(tensor1, tensor2), alpha=value)
+
+
+@in_float32
+def addcdiv(input: Operand, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> Result:
+    """``input + value * tensor1 / tensor2``."""
+    return add(input, div(tensor1, tensor2), alpha=value)
+
+
+@in_float32
+def baddbmm(
+    input: Operand, batch1: Operand, batch2: Operand, *, beta: float = 1, alpha: float = 1
+) -> Result:
+    """``beta * input + alpha * batch1 @ batch2``, each a batch of matrices."""
+    product = bmm(batch1, batch2)
+    return add(input if beta == 1 else mul(input, beta), product, alpha=alpha)
 
 
 @in_float32

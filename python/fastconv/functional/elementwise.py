@@ -16,6 +16,8 @@ __all__ = [
     "abs",
     "ceil",
     "clamp",
+    "clamp_max",
+    "clamp_min",
     "clip",
     "cos",
     "eq",
@@ -228,6 +230,16 @@ def clamp(input: Operand, min: Any = None, max: Any = None) -> Result:
 
 
 clip = clamp
+
+
+def clamp_min(input: Operand, min: Any) -> Result:
+    """`input`, no less than `min`."""
+    return clamp(input, min)
+
+
+def clamp_max(input: Operand, max: Any) -> Result:
+    """`input`, no more than `max`."""
+    return clamp(input, None, max)
 
 
 def masked_fill(input: Operand, mask: Operand, value: Any) -> Result:
