@@ -62,14 +62,13 @@ double im2col_cost(const ConvProblem& p, Direction direction, size_t item) {
   // Small images share panels.
   const double vectors = w.dense() > 4 ? w.dense() : w.p * w.q / w.lanes + 1 / w.times;
   // Narrow rows are packed piece by piece.
-  const double pack = w.as_it_lies ? 4.2 : 5 + 1.5 * std::max(0.0, w.lanes / w.q - 1);
-  const bool turned = w.input && !w.as_it_lies;
-  // Weights of pointwise layers are turned once a call; elsewhere that is in the factor.
+  const double pack = 2.5 + (w.as_it_lies ? 0 : 1.5 * std::max(0.0, w.lanes / w.q - 1));
+  // Weights are turned once a call.
   const double turns =
-      w.input && w.as_it_lies ? 1.8 * static_cast<double>(p.groups) * w.rows * w.depth : 0;
-  return turns +
-         w.times * ((turned ? 1.07 : 0.88) * products(w, vectors) + pack * w.depth * vectors +
-                    (w.as_it_lies ? 0 : 3.6 * w.filled) + 4 * w.results(w.rows * vectors, 2) + 500);
+      w.input ? (w.as_it_lies ? 1.8 : 0.8) * static_cast<double>(p.groups) * w.rows * w.depth : 0;
+  return turns + w.times * ((w.input && !w.as_it_lies ? 1.03 : 0.92) * products(w, vectors) +
+                            pack * w.depth * vectors + (w.as_it_lies ? 0 : 3.6 * w.filled) +
+                            4 * w.results(w.rows * vectors, 2) + 500);
 }
 
 double direct_cost(const ConvProblem& p, Direction direction, size_t item) {

@@ -112,7 +112,7 @@ struct Dilated {
   }
   // A few cycles a vector where the dilation is 2, more than one an element beyond.
   static double copy_cost(const ConvProblem& p, double lanes) {
-    return p.dil[2] > 2 ? 1.5 : 6 / lanes;
+    return p.dil[2] > 2 ? 2.8 : 10 / lanes;
   }
   template <class T>
   static void take_input(const ConvProblem& p, const ConvProblem& q, const T* input, T* to,
