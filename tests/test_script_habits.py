@@ -283,3 +283,19 @@ def test_draws_by_probability() -> None:
         fastconv.multinomial(chances, 2)
     with pytest.raises(ValueError, match="not negative"):
         fastconv.multinomial(-chances, 1)
+
+
+def test_what_is_no_array_is_named() -> None:
+    x = np.ones((2, 3, 4), np.float32)
+    for call, words in (
+        (lambda: fastconv.sum(x, "rows"), "sum: dim must be"),
+        (lambda: fastconv.sum(x, 0.5), "sum: dim must be"),
+        (lambda: fastconv.amax("x"), "amax: input must be an array or a Tensor, got str"),
+        (lambda: fastconv.unsqueeze(x, None), "unsqueeze: dim must be a whole number, got None"),
+        (lambda: fastconv.reshape(x, (2, 1.5)), "expected whole numbers"),
+        (lambda: fastconv.instance_norm(x, weight=3), "norm: weight must be an array"),
+        (lambda: fastconv.adaptive_avg_pool1d_backward(3, x, 2), "_backward: grad_output must be"),
+        (lambda: fastconv.mse_loss_backward(x, 1.0, x), "mse_loss_backward: input must be"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            call()

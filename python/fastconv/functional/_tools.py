@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -17,8 +18,23 @@ Shape = tuple[int, ...]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def no_array(function: Callable[..., Any], args: Any, kwargs: Any) -> TypeError | None:
+    """What to raise in place of an AttributeError: the first operand that is no array, if any."""
+    code, kinds = function.__code__, function.__annotations__
+    for name, value in {**dict(zip(code.co_varnames, args, strict=False)), **kwargs}.items():
+        kind = kinds.get(name, "").removesuffix(" | None")
+        if kind in ("Operand", "Array") and value is not None and not hasattr(value, "dtype"):
+            return TypeError(
+                f"{function.__name__}: {name} must be an array or a Tensor, "
+                f"got {type(value).__name__}"
+            )
+    return None
+
+
 def numpy_names(function: Function) -> Function:
     """Let NumPy's ``axis`` and ``keepdims`` stand for ``dim`` and ``keepdim``, as PyTorch does."""
+
+    inner = getattr(function, "__wrapped__", function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -26,7 +42,10 @@ def numpy_names(function: Function) -> Function:
             kwargs["dim"] = kwargs.pop("axis")
         if "keepdims" in kwargs:
             kwargs["keepdim"] = kwargs.pop("keepdims")
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except AttributeError as error:
+            raise no_array(inner, args, kwargs) or error from None
 
     return call  # type: ignore[return-value]
 
@@ -70,6 +89,10 @@ def ints(value: Any, rank: int, function: str, name: str) -> Shape:
 
 def axis_of(dim: int, ndim: int, function: str) -> int:
     """`dim` counted from the front, or IndexError."""
+    try:
+        dim = operator.index(dim)
+    except TypeError:
+        raise TypeError(f"{function}: dim must be a whole number, got {dim!r}") from None
     count = max(ndim, 1)  # a single number counts as one axis
     if not -count <= dim < count:
         raise IndexError(
@@ -84,7 +107,9 @@ def axes_of(dim: Any, ndim: int, function: str) -> Shape | None:
         return None
     if isinstance(dim, (int, np.integer)):
         dim = (dim,)
-    axes = tuple(axis_of(int(d), ndim, function) for d in dim)
+    elif not isinstance(dim, (tuple, list, range)):
+        raise TypeError(f"{function}: dim must be whole numbers or None, got {dim!r}")
+    axes = tuple([axis_of(d, ndim, function) for d in dim])
     if len(set(axes)) != len(axes):
         raise ValueError(f"{function}: dim names an axis twice: {tuple(dim)}")
     return axes if ndim and axes else None
@@ -142,9 +167,12 @@ def through_float32(function: Callable[..., Any], *arrays: Array) -> Any:
 
 def flat_ints(values: Sequence[Any]) -> Shape:
     """The ints of ``f(2, 3)`` or ``f((2, 3))``."""
-    if len(values) == 1 and not isinstance(values[0], (int, np.integer)):
-        values = tuple(values[0])
-    return tuple(int(raw(v)) for v in values)
+    try:
+        if len(values) == 1 and not isinstance(values[0], (int, np.integer)):
+            values = tuple(values[0])
+        return tuple([operator.index(raw(v)) for v in values])
+    except TypeError:
+        raise TypeError(f"expected whole numbers, got {values!r}") from None
 
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)

@@ -11,6 +11,7 @@ from typing import Any
 
 from .._types import Array
 from ..autograd import enable_grad, grad, wrap
+from ._tools import array_first
 from .blocks import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from .channel_norm import normalize
 from .class_loss import cross_entropy
@@ -118,8 +119,10 @@ def _backward(function: Callable[..., Any], *operands: str) -> Callable[..., Any
     def backward(grad_output: Array, *args: Any, **kwargs: Any) -> Any:
         given = dict(zip(arguments, args, strict=False)) | kwargs
         leaves = {}
+        array_first(own_name, grad_output, "grad_output")
         for name in operands:
             if given.get(name) is not None:
+                array_first(own_name, given[name], name)
                 given[name] = leaves[name] = wrap(given[name])
                 leaves[name].requires_grad = True
         with enable_grad():
@@ -128,14 +131,13 @@ def _backward(function: Callable[..., Any], *operands: str) -> Callable[..., Any
             output = output[0]
         if output.shape != grad_output.shape:
             raise ValueError(
-                f"{function.__name__}_backward: grad_output must have shape {output.shape}, "
-                f"got {grad_output.shape}"
+                f"{own_name}: grad_output must have shape {output.shape}, got {grad_output.shape}"
             )
         found = grad(output, list(leaves.values()), wrap(grad_output), allow_unused=True)
         grads = dict(zip(leaves, (None if g is None else g.numpy() for g in found), strict=True))
         return grads[operands[0]] if len(operands) == 1 else tuple(map(grads.get, operands))
 
-    backward.__name__ = backward.__qualname__ = f"{function.__name__}_backward"
+    own_name = backward.__name__ = backward.__qualname__ = f"{function.__name__}_backward"
     several = len(operands) > 1
     backward.__doc__ = f"""Gradient{"s" if several else ""} of :func:`{function.__name__}`.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._types import Array
 from ..autograd import TensorBase, raw
-from ._tools import array_first, is_half
+from ._tools import array_first, is_half, no_array
 from .convert import cast
 
 __all__ = ["floats_only", "in_float32", "is_half", "widened"]
@@ -105,7 +105,10 @@ def in_float32(function: Function, *, whole: bool = True) -> Function:
                 f"{function.__name__}: {argument} must be of a floating-point type, got {own}"
             )
         if own.itemsize != 2 or not is_half(own) or kwargs.get("dtype") is not None:
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except AttributeError as error:
+                raise no_array(function, args, kwargs) or error from None
 
         def wide(value: Any) -> Any:
             if not isinstance(value, (np.ndarray, np.generic, TensorBase)):
