@@ -12,7 +12,7 @@ import fastconv
 import fastconv.nn as nn
 import fastconv.nn.functional as F
 from fastconv import _core
-from fastconv.nn.rows import Pair, pairs_of
+from fastconv.nn.rows import Pair, Trio, pairs_of
 
 rng = np.random.default_rng(0)
 
@@ -277,3 +277,104 @@ def test_a_changed_result_is_noticed() -> None:
         y.zero_()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.sum().backward()
+
+
+# ---- a convolution and the batch norm behind it --------------------------------------------------
+
+TRIOS: dict[str, Any] = {
+    "plain": lambda: [nn.Conv2d(4, 6, 3, 2, 1, bias=False), nn.BatchNorm2d(6)],
+    "relu": lambda: [nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU(inplace=True)],
+    "relu6": lambda: [nn.Conv2d(4, 8, 3, groups=4), nn.BatchNorm2d(8, momentum=None), nn.ReLU6()],
+    "untracked": lambda: [
+        nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6, affine=False, track_running_stats=False), nn.ReLU(),
+    ],
+    "other activation": lambda: [nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6), nn.SiLU()],
+    "reflected": lambda: [
+        nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect"), nn.BatchNorm2d(6), nn.ReLU(),
+    ],
+    "frozen norm": lambda: [nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6).freeze(), nn.ReLU()],
+    "frozen convolution": lambda: [
+        nn.Conv2d(4, 6, 1).requires_grad_(False), nn.BatchNorm2d(6), nn.ReLU(),
+    ],
+}  # fmt: skip
+
+
+def learned(call: Any, layers: list[Any], x: np.ndarray, wanted: bool) -> list[np.ndarray]:
+    """The result, all gradients and all buffers after two steps, the second with both graphs."""
+    start = fastconv.tensor(x).requires_grad_(wanted)
+    y = call(start)
+    y.square().sum().backward(retain_graph=True)
+    (y * call(start)).sum().backward()
+    found = [y, start.grad]
+    for layer in layers:
+        found += [p.grad for p in layer.parameters()] + [*layer.buffers()]
+    return [np.array(v.detach()) for v in found if v is not None]
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+@pytest.mark.parametrize("shape", [(3, 4, 7, 6), (1, 4, 7, 6)])
+@pytest.mark.parametrize("name", TRIOS)
+def test_a_trio_is_the_same_as_its_layers(name: str, shape: tuple[int, ...], wanted: bool) -> None:
+    layers = TRIOS[name]()
+    twins = copy.deepcopy(layers)
+    x = normals(shape)
+    nested = nn.Sequential(nn.Sequential(*twins[:2]), nn.Sequential(*twins[2:]))
+    got = learned(nested, twins, x, wanted)
+    expected = learned(lambda v: one_by_one(layers, v), layers, x, wanted)
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_is_a_trio() -> None:
+    model = nn.Sequential(
+        nn.Sequential(nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6)), nn.ReLU(), nn.Conv2d(6, 4, 1),
+        nn.BatchNorm1d(4),
+    )  # fmt: skip
+    assert [type(s) for s in pairs_of(model)] == [Trio, nn.Conv2d, nn.BatchNorm1d]
+    seen: list[Any] = []
+    handle = model[0][0].register_forward_hook(lambda m, args, out: seen.append(out))
+    assert [type(s) for s in pairs_of(model)][:2] == [nn.Conv2d, Pair]
+    handle.remove()
+    handle = model[0].register_forward_hook(lambda m, args, out: seen.append(out))
+    assert [type(s) for s in pairs_of(model)][:2] == [nn.Sequential, nn.ReLU]
+    model[0](fastconv.tensor(normals((2, 4, 3, 3))))
+    assert len(seen) == 1
+    handle.remove()
+    model[0][1].eval()
+    assert [type(s) for s in pairs_of(model)][:3] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+
+
+def test_trios_complain_as_their_layers_do() -> None:
+    model = nn.Sequential(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
+    with pytest.raises(ValueError, match="conv2d: weight has 4 input channels"):
+        model(fastconv.tensor(normals((2, 3, 7, 6))))
+    assert model[1].num_batches_tracked.item() == 0
+    with pytest.raises(ValueError, match="expected 4D"):
+        model(fastconv.tensor(normals((4, 7, 6))))
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        model(fastconv.tensor(normals((1, 4, 3, 3))))
+    wrong = nn.Sequential(nn.Conv2d(4, 5, 3), nn.BatchNorm2d(6))
+    with pytest.raises(ValueError, match="batch_norm"):
+        wrong(fastconv.tensor(normals((2, 4, 7, 6))))
+    y = model(fastconv.tensor(normals((2, 4, 7, 6))))
+    model[0].weight.data.mul_(2)
+    with fastconv.no_grad():
+        model[0].weight.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+    y = model(fastconv.tensor(normals((2, 4, 7, 6))))
+    y.sum().backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        y.sum().backward()
+
+
+def test_trios_keep_other_layouts() -> None:
+    model = nn.Sequential(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
+    x = fastconv.tensor(normals((2, 4, 7, 6)))
+    expected = model(x).detach().numpy()
+    y = model(x.contiguous(memory_format=fastconv.channels_last))
+    assert y.is_contiguous(memory_format=fastconv.channels_last)
+    np.testing.assert_allclose(y.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+    model.double()
+    y = model(x.double())
+    np.testing.assert_allclose(y.detach().numpy(), expected, rtol=1e-4, atol=1e-5)

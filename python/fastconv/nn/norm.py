@@ -144,13 +144,19 @@ class _BatchNorm(_StatisticsNorm):
                 return prepared
         return self._normalized(input, None)
 
-    def _normalized(self, input: Any, activation: str | None) -> Any:
+    def moved_by(self) -> float:
+        """By how much the running statistics move now, after one more batch."""
         momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            count = self.num_batches_tracked._array
-            np.add(count, 1, out=count)
+        batches = self._buffers["num_batches_tracked"]
+        if self.training and self.track_running_stats and batches is not None:
+            count = batches._array
+            count += 1
             if self.momentum is None:  # the plain average over all batches so far
-                momentum = 1.0 / self.num_batches_tracked._array.item()
+                momentum = 1.0 / count.item()
+        return momentum
+
+    def _normalized(self, input: Any, activation: str | None) -> Any:
+        momentum = self.moved_by()
         of_batch = self.training or (self.running_mean is None and self.running_var is None)
         kept = not self.training or self.track_running_stats
         return F.batch_norm(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from ..autograd import TensorBase
 from ..changes import changes
+from ..functional._conv_norm import conv_norm, fit
+from ..grad_mode import mode
 from .activation import ReLU, ReLU6
 from .chain import Chain
 from .conv import Conv1d, Conv2d, Conv3d
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Row", "forget", "rows_of"]
 
 _CLAMPS: dict[type, str] = {ReLU: "relu", ReLU6: "relu6"}
+_CONVS: dict[type, type] = {Conv1d: BatchNorm1d, Conv2d: BatchNorm2d, Conv3d: BatchNorm3d}
 _POOLS = (MaxPool1d, MaxPool2d, MaxPool3d)
 #: The activations that layers take along on the tape; what these layers give is a new array.
 _TAKES: dict[type, tuple[str, ...]] = {
@@ -60,6 +65,59 @@ class Pair(NamedTuple):
         return self.layer.with_activation(input, self.activation)
 
 
+class Trio:
+    """A convolution in training mode, the batch norm behind it and perhaps an activation, as one
+    step of the tape."""
+
+    __slots__ = ("activation", "conv", "fitted", "norm")
+
+    def __init__(self, conv: Any, norm: Any, activation: str | None = None) -> None:
+        self.conv, self.norm, self.activation = conv, norm, activation
+        self.fitted: tuple[Any, ...] = ()  # the layers' arrays when they were last looked at
+
+    def __call__(self, input: Any) -> Any:
+        conv, norm = self.conv, self.norm
+        own, after, running = conv._parameters, norm._parameters, norm._buffers
+        mean = running["running_mean"] if norm.track_running_stats else None
+        var = running["running_var"] if norm.track_running_stats else None
+        tensors = (own["weight"], own["bias"], after["weight"], after["bias"], mean, var)
+        arrays = tuple([None if t is None else t._array for t in tensors])
+        x = input._array if isinstance(input, TensorBase) else None
+        if (
+            x is not None
+            and mode.recording
+            and x.flags.c_contiguous
+            and x.shape[0] > 1
+            and x.size
+            and self._fits(x, arrays)
+            and (input._requires_grad or any(t is not None and t._requires_grad for t in tensors))
+        ):
+            return conv_norm(
+                conv.rank,
+                (input, *tensors[:4]),
+                (mean, var),
+                arrays,
+                (conv.stride, conv.padding, conv.dilation, conv.groups),
+                norm.moved_by,
+                norm.eps,
+                self.activation,
+            )
+        middle = conv(input)
+        if self.activation is None:
+            return norm(middle)
+        return norm.with_activation(middle, self.activation)
+
+    def _fits(self, x: Any, arrays: tuple[Any, ...]) -> bool:
+        """Whether the layers and the input fit each other."""
+        conv, known = self.conv, self.fitted
+        if known and all(map(is_, known, arrays)):
+            return x.dtype is arrays[0].dtype and x.ndim == conv.rank + 2
+        if conv.padding_mode != "zeros" or not fit(conv.rank, x, arrays):
+            return False
+        self.fitted = arrays
+        return True
+
+
 #: Beside the modules, not in them: the stamp, the layers with their steps, the rows.
 _rows: WeakKeyDictionary[Any, tuple[int, _Layers, list[Any]]] = WeakKeyDictionary()
 
@@ -81,17 +139,25 @@ _pairs: WeakKeyDictionary[Any, tuple[int, list[Any]]] = WeakKeyDictionary()
 
 
 def pairs_of(sequence: Sequential) -> list[Any]:
-    """What to call one after the other in training mode: the layers, but batch norms and
-    convolutions together with the ReLU behind them, and max pools before a ReLU, which then has
-    less to do: the largest of rectified values is the rectified largest, gradients too."""
+    """What to call one after the other in training mode: the layers, but convolutions together
+    with the batch norm behind them, both with the ReLU that follows, and max pools before a ReLU,
+    which then has less to do: the largest of rectified values is the rectified largest, gradients
+    too."""
     found = _pairs.get(sequence)
     structure = changes.structure
     if found is not None and found[0] == structure:
         return found[1]
     steps: list[Any] = []
-    for layer in _pooled_first([*sequence._modules.values()]):
+    for layer in _pooled_first([*_flat(sequence, True)]):
         name, before = _CLAMPS.get(type(layer)), steps[-1] if steps else None
-        if name in _TAKES.get(type(before), ()) and _plain(layer) and _trains(before):
+        if type(layer) is _CONVS.get(type(before)) and _trains(before) and _trains(layer):
+            steps[-1] = Trio(before, layer)
+        elif name is not None and type(before) is Trio and before.activation is None:
+            if _plain(layer):
+                before.activation = name
+            else:
+                steps.append(layer)
+        elif name in _TAKES.get(type(before), ()) and _plain(layer) and _trains(before):
             steps[-1] = Pair(before, name)
         else:
             steps.append(layer)
@@ -130,8 +196,9 @@ def forget(sequence: Any) -> None:
         forget_step(layer)
 
 
-def _flat(sequence: Sequential) -> Iterator[Any]:
-    """The layers, also those within further sequences that do nothing of their own."""
+def _flat(sequence: Sequential, training: bool = False) -> Iterator[Any]:
+    """The layers, also those within further sequences that do nothing of their own and are in the
+    same mode."""
     from .container import Sequential
 
     plain = Sequential.forward
@@ -140,10 +207,10 @@ def _flat(sequence: Sequential) -> Iterator[Any]:
             isinstance(child, Module)
             and type(child).forward is plain
             and type(child).__call__ is Module.__call__
-            and not child.training
+            and child.training is training
             and _plain(child)
         ):
-            yield from _flat(child)  # type: ignore[arg-type]
+            yield from _flat(child, training)  # type: ignore[arg-type]
         else:
             yield child
 
