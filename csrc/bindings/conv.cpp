@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "../ops/last_conv.h"
 #include "../ops/parallel.h"
 #include "arrays.h"
 #include "conv_rows.h"
@@ -80,6 +81,10 @@ PyObject* conv(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     }
     if (args[11] == Py_None && takes_rows(p, algorithm, input, input)) {
       return forward_rows(p, input, weight, bias, residual, activation).release();
+    }
+    if (args[11] == Py_None && !residual && !std::strcmp(algorithm, "auto")) {
+      Ref y = forward_last(p, input, weight, bias, activation);
+      if (y) return y.release();
     }
     const int type = PyArray_TYPE(input);
     const int threads = useful_threads(p, num_threads());
@@ -334,6 +339,24 @@ Ref forward_rows(const ConvProblem& p, PyArrayObject* input, PyArrayObject* weig
                     useful_threads(p, num_threads()));
   });
   return y;
+}
+
+Ref forward_last(const ConvProblem& p, PyArrayObject* input, PyArrayObject* weight,
+                 PyArrayObject* bias, Activation activation) {
+  const int type = PyArray_TYPE(input);
+  if (!channels_last(input, p.rank)) return {};
+  const int threads = useful_threads(p, num_threads());
+  if (!runs_last(p, item_of(type), threads)) return {};
+  Ref y = new_channels_last(p.output_shape(), p.rank, type);
+  const Ref x = dense_channels_last(input, p.rank), w = dense(weight);
+  const Ref b = bias ? dense(bias) : Ref();
+  bool done;
+  {
+    const WithoutGil free;
+    done = last_forward(p, data<float>(x), data<float>(w), data<float>(b), activation,
+                        data<float>(y), threads);
+  }
+  return done ? std::move(y) : Ref();
 }
 
 void register_conv(PyObject* module) {

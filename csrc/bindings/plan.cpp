@@ -154,6 +154,11 @@ PyObject* plan_call(PyObject* o, PyObject* args, PyObject* kwargs) {
       return forward_rows(p, input, self->weight->array(), bias, residual, self->plan->activation())
           .release();
     }
+    if (out == Py_None && !residual && self->plan->automatic()) {
+      PyArrayObject* bias = *self->bias ? self->bias->array() : nullptr;
+      Ref y = forward_last(p, input, self->weight->array(), bias, self->plan->activation());
+      if (y) return y.release();
+    }
     const bool last = self->channels_last || channels_last(input, p.rank);
     Result result(fn, out, shape, self->type, last, p.rank, {input, residual});
     const Ref x = dense(input), r = residual ? dense(residual) : Ref();

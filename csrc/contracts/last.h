@@ -7,11 +7,21 @@
 
 namespace fastconv {
 
-// c[c_off[i] + j] = clamp(bias[j] + sum over k < depth of a[i * a_row + k] * B(k, j)), where B lies
-// in panels of `lanes` outputs: B(k, j) = b[j / lanes * b_panel + k * lanes + j % lanes].
+// Where the depth of a product lies in pieces: those of `a` from `a` on, those of B in rows.
+struct LastPiece {
+  ptrdiff_t a, b;
+};
+
+// c[c_off[i] + j] = clamp(bias[j] + sum over pieces t and k < depth of
+//     a[i * a_row + pieces[t].a + k] * B(pieces[t].b + k, j)),
+// where B lies in panels of `lanes` outputs: B(k, j) = b[j / lanes * b_panel + k * lanes + j %
+// lanes]. With a_off, row i begins at a_off[i] instead.
 struct LastProduct {
   const float* a;
   ptrdiff_t a_row;
+  const ptrdiff_t* a_off;
+  const LastPiece* pieces;
+  ptrdiff_t count;
   const float* b;
   ptrdiff_t b_panel;
   const float* bias;

@@ -31,18 +31,24 @@ FC_INLINE void product_tile(const LastProduct& g, ptrdiff_t row, const T* b, ptr
     const Vec<T> bias = load(g.bias + j + v * L);
     FC_UNROLL for (int i = 0; i < R; ++i) acc[i][v] = bias;
   }
-  const T* a[R];
-  FC_UNROLL for (int i = 0; i < R; ++i) a[i] = g.a + (row + i) * g.a_row;
-  for (ptrdiff_t k = 0; k < g.depth; ++k, b += lanes, ahead += L) {
-    __builtin_prefetch(ahead, 0, 2);
-    Vec<T> bv[NV];
-    FC_UNROLL for (int v = 0; v < NV; ++v) {
-      bv[v] = load(b + v * L);
-      pin(bv[v]);
-    }
+  for (ptrdiff_t t = 0; t < g.count; ++t) {
+    const T* a[R];
+    const T* from = g.a + g.pieces[t].a;
     FC_UNROLL for (int i = 0; i < R; ++i) {
-      const Vec<T> x = splat(a[i][k]);
-      FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
+      a[i] = from + (g.a_off ? g.a_off[row + i] : (row + i) * g.a_row);
+    }
+    const T* p = b + g.pieces[t].b * lanes;
+    for (ptrdiff_t k = 0; k < g.depth; ++k, p += lanes, ahead += L) {
+      __builtin_prefetch(ahead, 0, 2);
+      Vec<T> bv[NV];
+      FC_UNROLL for (int v = 0; v < NV; ++v) {
+        bv[v] = load(p + v * L);
+        pin(bv[v]);
+      }
+      FC_UNROLL for (int i = 0; i < R; ++i) {
+        const Vec<T> x = splat(a[i][k]);
+        FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
+      }
     }
   }
   const Vec<T> lo = splat(g.lo), hi = splat(g.hi);
@@ -61,9 +67,10 @@ __attribute__((noinline)) void product_panel(const LastProduct& g, const T* b, p
   const auto tiles = [&](auto rows) FC_LAMBDA {
     constexpr int n = decltype(rows)::value;
     const T* const end = b + 2 * g.b_panel;
+    const ptrdiff_t fetched = g.count * g.depth * kLanes<T>;
     for (; i < g.rows; i += n) {
       product_tile<n, NV>(g, i + n <= g.rows ? i : g.rows - n, b, j, ahead);
-      ahead = ahead + g.depth * kLanes<T> < end ? ahead + g.depth * kLanes<T> : ahead;
+      ahead = ahead + fetched < end ? ahead + fetched : ahead;
     }
   };
   if (g.rows >= R) {

@@ -212,7 +212,10 @@ class Block : public Inverted {
 
   // Pixels times the plan's weights.
   LastProduct product(Plan& plan, int64_t depth, int64_t outputs) const {
+    static constexpr LastPiece whole{0, 0};
     LastProduct g{};
+    g.pieces = &whole;
+    g.count = 1;
     g.b = panels_of(plan, depth, outputs);
     g.b_panel = depth * last().lanes;
     g.bias = g.b + ceil_div(outputs, last().lanes) * g.b_panel;
