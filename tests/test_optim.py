@@ -152,6 +152,7 @@ SCHEDULES = {
     "LambdaLR": lambda s, o: s.LambdaLR(o, lambda e: 0.9**e),
     "MultiplicativeLR": lambda s, o: s.MultiplicativeLR(o, lambda e: 0.8),
     "OneCycleLR": lambda s, o: s.OneCycleLR(o, 1.0, 20),
+    "OneCycleLR in three phases": lambda s, o: s.OneCycleLR(o, 1.0, 30, three_phase=True),
     "OneCycleLR linear": lambda s, o: s.OneCycleLR(
         o, [1.0, 2.0], epochs=4, steps_per_epoch=5, anneal_strategy="linear"
     ),

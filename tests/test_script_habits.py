@@ -153,6 +153,86 @@ def test_data_parallel() -> None:
     assert net(fastconv.ones(1, 2)).shape == (1, 3)
 
 
+LAZY = [
+    ("Conv1d", (4, 3), (2, 3, 8)),
+    ("Conv2d", (9, 3, 2, 1, 1, 3), (2, 6, 8, 8)),
+    ("Conv3d", (4, 2), (2, 3, 4, 4, 4)),
+    ("ConvTranspose2d", (4, 2, 2), (2, 6, 4, 4)),
+    ("Linear", (5,), (2, 7, 3)),
+    ("BatchNorm1d", (), (3, 5)),
+    ("BatchNorm2d", (), (2, 5, 3, 3)),
+    ("InstanceNorm2d", (1e-3, 0.1, True, True), (2, 5, 3, 3)),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "shape"), LAZY)
+def test_lazy_layers(name: str, arguments: tuple, shape: tuple) -> None:
+    x = fastconv.randn(shape)
+    layer = getattr(nn, f"Lazy{name}")(*arguments)
+    channels = shape[-1] if name == "Linear" else shape[1]
+    ready = getattr(nn, name)(channels, *arguments)
+    assert isinstance(layer, getattr(nn, name))
+    assert type(layer).__name__ in repr(layer)
+    parameters = list(layer.parameters())
+    assert all(isinstance(p, nn.UninitializedParameter) for p in parameters)
+    optimizer = optim.SGD(layer.parameters(), lr=0.1) if parameters else None
+    layer(x).square().sum().backward()
+    assert type(layer) is type(ready)
+    assert repr(layer) == repr(ready)
+    assert [*map(id, parameters)] == [*map(id, layer.parameters())]
+    assert {type(p) for p in parameters} <= {nn.Parameter}
+    if optimizer is not None:
+        optimizer.step()
+    assert [p.shape for p in layer.parameters()] == [p.shape for p in ready.parameters()]
+    ready.load_state_dict(layer.state_dict())
+    other = getattr(nn, f"Lazy{name}")(*arguments)
+    other.load_state_dict(ready.state_dict())
+    assert type(other) is type(ready)
+    np.testing.assert_array_equal(other.eval()(x).detach(), ready.eval()(x).detach())
+
+
+def test_lazy_networks_train() -> None:
+    net = nn.Sequential(
+        nn.LazyConv2d(6, kernel_size=5, padding=2), nn.LazyBatchNorm2d(), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Flatten(), nn.LazyLinear(3),
+    )  # fmt: skip
+    assert repr(net[0]) == ("LazyConv2d(0, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))")
+    net(fastconv.randn(2, 1, 8, 8))
+    before = net[0].weight.tolist()
+    net[0].weight.data[:] -= 0.1 * fastconv.ones(6, 1, 5, 5)
+    assert net[0].weight.tolist() != before
+    assert net(fastconv.randn(4, 1, 8, 8)).shape == (4, 3)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adadelta", "NAdam"])
+def test_training_goes_on_from_a_checkpoint(name: str, tmp_path: Path) -> None:
+    """Written and read here, and what PyTorch's optimizer keeps, read here."""
+    torch = pytest.importorskip("torch")
+    settings = {"lr": 0.1} | ({"momentum": 0.9} if name in ("SGD", "RMSprop") else {})
+    start, slopes = np.ones(3), np.random.default_rng(0).normal(size=(6, 3))
+
+    def run(library: object, weight: object, optimizer: object, rows: object) -> None:
+        for row in rows:
+            weight.grad = library.tensor(row)
+            optimizer.step()
+
+    theirs = torch.nn.Parameter(torch.tensor(start))
+    reference = getattr(torch.optim, name)([theirs], **settings)
+    run(torch, theirs, reference, slopes[:3])
+    ours = nn.Parameter(start.copy())
+    optimizer = getattr(optim, name)([ours], **settings)
+    run(fastconv, ours, optimizer, slopes[:3])
+    fastconv.save({"optimizer": optimizer.state_dict()}, tmp_path / "ours.pth.tar")
+    torch.save({"optimizer": reference.state_dict()}, tmp_path / "theirs.pth")
+    run(torch, theirs, reference, slopes[3:])
+    for file in ("ours.pth.tar", "theirs.pth"):
+        again = nn.Parameter(ours.detach().clone())
+        resumed = getattr(optim, name)([again], **settings)
+        resumed.load_state_dict(fastconv.load(tmp_path / file)["optimizer"])
+        run(fastconv, again, resumed, slopes[3:])
+        np.testing.assert_allclose(again.data, theirs.detach(), rtol=1e-7)
+
+
 def test_paths_of_layers() -> None:
     from fastconv.nn.modules.batchnorm import _BatchNorm
 
@@ -161,6 +241,8 @@ def test_paths_of_layers() -> None:
     assert isinstance(nn.BatchNorm2d(1), _BatchNorm)
     assert _pair(3) == (3, 3) == _pair([3, 3])
     assert nn.modules.conv.Conv2d is nn.Conv2d
+
+    assert nn.parallel.DataParallel is nn.DataParallel
 
 
 def test_lists_print_runs() -> None:

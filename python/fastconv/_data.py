@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .autograd import no_grad, wrap
+from .autograd import no_grad, raw, wrap
 
 __all__ = ["TensorData"]
 
@@ -37,6 +37,18 @@ class TensorData(np.ndarray[Any, Any]):
             return self
 
         return in_place
+
+    def __iadd__(self, other: Any) -> Any:  # type: ignore[misc]
+        return super().__iadd__(raw(other))
+
+    def __isub__(self, other: Any) -> Any:  # type: ignore[misc]
+        return super().__isub__(raw(other))
+
+    def __imul__(self, other: Any) -> Any:  # type: ignore[misc]
+        return super().__imul__(raw(other))
+
+    def __itruediv__(self, other: Any) -> Any:  # type: ignore[misc]
+        return super().__itruediv__(raw(other))
 
     def clone(self) -> Any:
         """A copy."""

@@ -10,11 +10,13 @@ from .activation import *
 from .container import *
 from .conv import *
 from .dropout import *
+from .lazy import *
 from .linear import *
 from .loss import *
 from .module import Module as Module
 from .norm import *
 from .padding import *
+from .parallel import DataParallel as DataParallel
 from .parameter import Buffer as Buffer
 from .parameter import Parameter as Parameter
 from .pooling import *

@@ -13,8 +13,7 @@ from .module import Module
 from .parameter import Parameter
 from .rows import forget, pairs_of, rows_of
 
-__all__ = ["DataParallel", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
-__all__ += ["Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 
 class _Listed(Module):
@@ -139,26 +138,6 @@ class ModuleList(_Listed):
             start = last + 1
         inner = "".join(f"\n{line}" for line in lines)
         return f"{self._get_name()}({inner}\n)" if lines else f"{self._get_name()}()"
-
-
-class DataParallel(Module):
-    """`module` itself under the name ``module``, as PyTorch has it where there is no GPU.
-
-    Parameters
-    ----------
-    module : Module
-    device_ids, output_device, dim
-        Taken for scripts that name them.
-    """
-
-    def __init__(
-        self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0
-    ) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
-        return self.module(*inputs, **kwargs)
 
 
 class ModuleDict(Module):

@@ -312,7 +312,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 class OneCycleLR(LRScheduler):
     """Up to `max_lr` and down far below where it began, batch by batch (Smith, 2018).
 
-    Momentum goes the other way, between `max_momentum` and `base_momentum`.
+    Momentum goes the other way, between `max_momentum` and `base_momentum`. In three phases the way
+    down stops where it began, and falls from there while the momentum stays.
     """
 
     def __init__(
@@ -329,6 +330,7 @@ class OneCycleLR(LRScheduler):
         max_momentum: float = 0.95,
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
+        three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
         if total_steps is None:
@@ -349,6 +351,7 @@ class OneCycleLR(LRScheduler):
         self.base_momentum = base_momentum
         self.max_momentum = max_momentum
         self.final_div_factor = final_div_factor
+        self.three_phase = three_phase
         self.max_lrs = list(max_lr) if isinstance(max_lr, (list, tuple)) else [max_lr] * len(groups)
         for group, top in zip(groups, self.max_lrs, strict=True):
             group["lr"] = top / div_factor
@@ -363,20 +366,21 @@ class OneCycleLR(LRScheduler):
         step = self.last_epoch
         if step > self.total_steps:
             raise ValueError(f"Tried to step {step} times. The total number is {self.total_steps}")
-        peak = self.pct_start * self.total_steps - 1
-        rising = step <= peak
-        share = step / peak if rising else (step - peak) / (self.total_steps - 1 - peak)
+        peak, end = self.pct_start * self.total_steps - 1, self.total_steps - 1
+        marks = [peak, 2 * peak, end] if self.three_phase else [peak, end]
+        phase = next((i for i, mark in enumerate(marks) if step <= mark), len(marks) - 1)
+        start = marks[phase - 1] if phase else 0
+        share = (step - start) / (marks[phase] - start)
+        momenta = [self.max_momentum, self.base_momentum, self.max_momentum, self.max_momentum]
         rates = []
         for group, base, top in zip(
             self.optimizer.param_groups, self.base_lrs, self.max_lrs, strict=True
         ):
             last = base / self.final_div_factor
-            rates.append(
-                self._between(base, top, share) if rising else self._between(top, last, share)
-            )
+            places = [base, top, base, last] if self.three_phase else [base, top, last]
+            rates.append(self._between(places[phase], places[phase + 1], share))
             if self.cycle_momentum:
-                ends = (self.max_momentum, self.base_momentum)
-                momentum = self._between(*(ends if rising else ends[::-1]), share)
+                momentum = self._between(momenta[phase], momenta[phase + 1], share)
                 if "betas" in group:
                     group["betas"] = (momentum, *group["betas"][1:])
                 else:

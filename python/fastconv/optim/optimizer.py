@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._types import Array
-from ..autograd import TensorBase, no_grad
+from ..autograd import TensorBase, no_grad, raw
 from ..functional._tools import compiled
 from ..grad_mode import enable_grad
 from ..tensor import Tensor
@@ -22,6 +22,13 @@ _SWITCHES = ("capturable", "differentiable", "foreach", "fused")
 def one_pass(p: Array, g: Array) -> bool:
     """Whether the compiled update takes this parameter and its gradient."""
     return compiled(p, g) and p.flags.c_contiguous and p.flags.writeable and p.shape == g.shape
+
+
+def _restored(name: str, value: Any) -> Any:
+    """An entry of a saved state: a copy of an array; PyTorch counts steps in one, we do not."""
+    if name == "step":
+        return int(value)
+    return np.array(value) if isinstance(value, np.ndarray) else value
 
 
 class Optimizer:
@@ -160,9 +167,7 @@ class Optimizer:
             by_number.update(zip(saved["params"], group["params"], strict=True))
             group.update({k: v for k, v in saved.items() if k != "params"})
         self.state = {
-            by_number[number]: {
-                k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in values.items()
-            }
+            by_number[number]: {k: _restored(k, raw(v)) for k, v in values.items()}
             for number, values in state_dict["state"].items()
         }
 
