@@ -81,7 +81,8 @@ size_t workspace(const ConvProblem& p, size_t item, int threads, bool prepared) 
          std::max(own, plain(D).workspace(one, item, threads, false));
 }
 
-constexpr double kNearFilters = 28 << 20;  // bytes, measured on a share of a large third level
+// Bytes, measured on a share of a large third level.
+constexpr double kManyFilters = 4 << 20, kNearFilters = 28 << 20;
 
 template <int M, Direction D>
 double cost(const ConvProblem& p, size_t item, bool prepared) {
@@ -104,11 +105,15 @@ double cost(const ConvProblem& p, size_t item, bool prepared) {
   const double filters = prepared ? 0 : channels * out_vectors * points * (M == 4 ? 8 : 6);
   // Few tiles: fetching the filters, not the arithmetic, takes the time. Few channels: storing
   // does.
-  // Prepared filters that no cache holds come from memory at half the speed.
+  // Prepared filters come from the third level or from memory, and there from where no other layer
+  // of a network has left them in the caches. Those of few channels are through before the next
+  // ones have arrived.
   const double bytes = channels * out_vectors * points * kernels().vector_bytes;
-  const double fetch = !prepared                                              ? 2
-                       : bytes * static_cast<double>(p.groups) < kNearFilters ? 8
-                                                                              : 17;
+  const double all = bytes * static_cast<double>(p.groups);
+  const double fetch = !prepared                                                     ? 2
+                       : all >= kNearFilters                                         ? 17
+                       : all >= kManyFilters || (out_vectors <= 2 && channels >= 64) ? 12.5
+                                                                                     : 8;
   const double sums = channels * std::max(tiles * 0.54, fetch) + tiles * (channels < 32 ? 5 : 2.5);
   const double product = points * out_vectors * sums;
   const double group = p.groups > 1 && M == 4 ? 4000 : 0;
