@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd
 from . import functional as F
+from . import tensor_base
 from ._data import TensorData
 from ._types import Array, DType
 from .autograd import (
@@ -489,4 +489,4 @@ def _made(array: Array) -> Tensor:
     return tensor
 
 
-autograd.make_tensor = _made
+tensor_base.make_tensor = _made
