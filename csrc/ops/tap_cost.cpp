@@ -17,6 +17,7 @@ struct Work {
   double filled;                 // vectors of the source, as they come into a strip
   double times;                  // images and groups
   bool as_it_lies;               // pointwise: the source is one long row
+  bool merged;                   // phases are rows of the product
   bool input;
 
   double vectors(double n) const { return std::ceil(n / lanes); }
@@ -41,6 +42,10 @@ Work work(const ConvProblem& p, Direction direction, size_t item) {
   w.p = w.as_it_lies ? 1 : static_cast<double>(grid[0] * grid[1]);
   w.q = static_cast<double>(w.as_it_lies ? grid[0] * grid[1] * grid[2] : grid[2]);
   w.ways = w.input ? static_cast<double>(p.stride[0] * p.stride[1] * p.stride[2]) : 1;
+  w.merged = w.input && p.cg() == 1;
+  for (int i = 0; i < 3; ++i) {
+    w.merged &= p.ker[i] % p.stride[i] == 0 && p.pad_lo[i] % p.stride[i] == 0 && p.dil[i] == 1;
+  }
   // A row that is split by column phase is read twice as slowly.
   w.filled = w.channels * static_cast<double>(from[0] * from[1]) *
              w.vectors(static_cast<double>(from[2])) * (!w.input && p.stride[2] > 1 ? 2 : 1);
@@ -50,8 +55,8 @@ Work work(const ConvProblem& p, Direction direction, size_t item) {
 
 // Products on tiles of rows; few rows are too few sums to hide the latency.
 double products(const Work& w, double vectors) {
-  const double groups = std::ceil(w.rows / kernels().gemm->f32.mr);
-  const double filled = w.rows / groups;
+  const double rows = w.rows * (w.merged ? w.ways : 1);
+  const double filled = rows / std::ceil(rows / kernels().gemm->f32.mr);
   return w.rows * w.depth * vectors * 0.5 * std::max(1.0, 4 / filled);
 }
 

@@ -47,6 +47,24 @@ bool within_source(const TapConv<T>& t, const StripShape& s) {
   return true;
 }
 
+// Whether every phase has the terms of the first, its weights one further than those of the phase
+// before it; and the next row's one further than the last phase's.
+template <class T>
+bool phases_are_rows(const TapConv<T>& t) {
+  const int64_t phases = t.phases(), each = t.first[1];
+  if (phases == 1 || each == 0 || static_cast<int64_t>(t.terms.size()) != each * phases)
+    return false;
+  if (t.rows > 1 && t.w_row != phases) return false;
+  for (int64_t f = 0; f < phases; ++f) {
+    if (t.first[f] != f * each) return false;
+    for (int64_t i = 0; i < each; ++i) {
+      const Term& term = t.terms[f * each + i];
+      if (term.tap != t.terms[i].tap || term.weight != t.terms[i].weight + f) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 template <class T>
@@ -122,11 +140,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
             (c.mode == Lanes::flat ? (c.block[1] - 1) * c.shape.pitch + c.block[2]
                                    : c.block[1] * c.block[2]);
   c.temp = t.phases() > 1 || c.images > 1 || c.mode == Lanes::flat;
-  c.merged = t.phases() > 1 && ntaps == 1 && t.w_row == t.phases() &&
-             static_cast<int64_t>(t.terms.size()) == t.phases();
-  for (size_t i = 0; c.merged && i < t.terms.size(); ++i) {
-    c.merged = t.terms[i].weight == static_cast<ptrdiff_t>(i);
-  }
+  c.merged = phases_are_rows(t);
 
   // Rows are split when there are too few blocks for the threads, or when the result kept aside
   // would grow large.

@@ -27,12 +27,11 @@ struct Cut {
   int64_t most_rows;  // of a part
   int64_t lanes;      // of a block's result, the largest
   Lanes mode;
-  bool strip;     // the source is read through a padded copy
-  bool halves;    // or, pixels being two elements apart, panels are packed straight from it
-  bool temp;      // the result is computed aside, then woven into place
-  int64_t slots;  // phases that are not zero
-  bool
-      merged;  // phases are as good as rows: each has the one tap, and their weights are neighbours
+  bool strip;      // the source is read through a padded copy
+  bool halves;     // or, pixels being two elements apart, panels are packed straight from it
+  bool temp;       // the result is computed aside, then woven into place
+  int64_t slots;   // phases that are not zero
+  bool merged;     // phases are as good as rows: the same terms, their weights neighbours
   bool lone_lane;  // one pixel of the image is left over from whole vectors (7 x 7 = 3 x 16 + 1)
   // The weights are turned first, so that they are contiguous along the depth. As stored, the next
   // index lies a channel further: often a multiple of 4 KB, so that the lines of a tile would throw
