@@ -87,6 +87,8 @@ struct StripRows {
   ptrdiff_t above, below;
 };
 
+constexpr int kMostWoven = 4;
+
 template <class T>
 struct GemmKernels {
   int mr, nr;  // rows and lanes of the register tile; nr is the width of a packed panel of B
@@ -103,8 +105,10 @@ struct GemmKernels {
   // residual may be null.
   void (*spread)(const T* src, ptrdiff_t step, const T* residual, ptrdiff_t count, T lo, T hi,
                  T* dst);
-  // dst[i] = clamp(even[0], odd[0], even[1], odd[1], ... + residual[i]) for i < count; as above.
-  void (*zip)(const T* even, const T* odd, const T* residual, ptrdiff_t count, T lo, T hi, T* dst);
+  // dst[i] = clamp(from[i % ways][i / ways] + residual[i]) for i < count, 2 to kMostWoven ways;
+  // null pointers as above.
+  void (*weave)(const T* const* from, int ways, const T* residual, ptrdiff_t count, T lo, T hi,
+                T* dst);
   // The sum of n values, in an order that depends on n alone.
   T (*sum)(const T* x, ptrdiff_t n);
   // out[c * out_row + r] = in[r * in_row + c] for r < rows, c < cols.

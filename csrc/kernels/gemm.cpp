@@ -12,7 +12,7 @@ namespace {
 template <class T>
 constexpr GemmKernels<T> gemm_table() {
   return {kTileRows,         kTileLanes<T>, gemm_block<T>, pack_panel<T>, pack_halves<T>,
-          fill_rows<T>,      spread<T>,     zip_rows<T>,   sum<T>,        transpose<T>,
+          fill_rows<T>,      spread<T>,     weave<T>,      sum<T>,        transpose<T>,
           transpose_rows<T>, dot<T>,        fold<T>};
 }
 

@@ -125,23 +125,43 @@ void spread(const T* src, ptrdiff_t step, const T* residual, ptrdiff_t count, T 
   }
 }
 
-template <class T>
-void zip_rows(const T* even, const T* odd, const T* residual, ptrdiff_t count, T lo, T hi, T* dst) {
+// The code for parts of vectors stands once, in loops that are not unrolled.
+template <class T, int S>
+__attribute__((noinline)) void weave_some(const T* const* from, const T* residual, ptrdiff_t count,
+                                          T lo, T hi, T* dst) {
   constexpr int L = kLanes<T>;
   const Vec<T> low = splat(lo), high = splat(hi);
-  const auto part = [](ptrdiff_t left) { return static_cast<int>(left < L ? left : L); };
-  const auto some = [](const T* p, int n) {
-    return !p ? Vec<T>{} : n == L ? load(p) : load_part(p, n);
-  };
-  for (ptrdiff_t i = 0; i < count; i += 2 * L) {
-    Vec<T> first, second;
-    const ptrdiff_t left = count - i;
-    zip<T>(some(even ? even + i / 2 : nullptr, part((left + 1) / 2)),
-           some(odd ? odd + i / 2 : nullptr, part(left / 2)), &first, &second);
-    settle(residual ? residual + i : nullptr, dst + i, part(left), first, low, high);
-    if (left <= L) break;
-    settle(residual ? residual + i + L : nullptr, dst + i + L, part(left - L), second, low, high);
+  alignas(64) T in[S][L], out[S][L];
+  for (ptrdiff_t i = 0, e = 0; i < count; i += S * L, e += L) {
+#pragma GCC unroll 1
+    for (int f = 0; f < S; ++f) {
+      const ptrdiff_t left = (count - i - f + S - 1) / S;
+      store(in[f], !from[f] || left <= 0 ? Vec<T>{}
+                   : left < L            ? load_part(from[f] + e, static_cast<int>(left))
+                                         : load(from[f] + e));
+    }
+    Vec<T> v[S];
+    FC_UNROLL for (int f = 0; f < S; ++f) v[f] = load(in[f]);
+    store(out[0], woven<S, 0>(v));
+    store(out[1], woven<S, 1>(v));
+    if constexpr (S > 2) store(out[2], woven<S, 2>(v));
+    if constexpr (S > 3) store(out[3], woven<S, 3>(v));
+#pragma GCC unroll 1
+    for (int f = 0; f < S; ++f) {
+      const ptrdiff_t at = i + f * L, left = count - at;
+      settle(residual ? residual + at : nullptr, dst + at,
+             static_cast<int>(left < 0   ? 0
+                              : left < L ? left
+                                         : L),
+             load(out[f]), low, high);
+    }
   }
+}
+
+template <class T>
+void weave(const T* const* from, int ways, const T* residual, ptrdiff_t count, T lo, T hi, T* dst) {
+  const auto run = ways == 2 ? weave_some<T, 2> : ways == 3 ? weave_some<T, 3> : weave_some<T, 4>;
+  run(from, residual, count, lo, hi, dst);
 }
 
 // Four vectors of partial sums over stretches of 4096: short enough for the error of a long sum to

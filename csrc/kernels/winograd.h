@@ -278,7 +278,7 @@ constexpr WinogradTile<T> winograd_tile() {
 template <class T>
 constexpr WinogradKernels<T> winograd_table() {
   return {kLanes<T>,
-          kProductRows,
+          kProductRows<T>,
           kProductLanes<T>,
           kRun,
           winograd_product<T>,

@@ -9,7 +9,9 @@
 namespace fastconv {
 namespace {
 
-constexpr int kProductRows = kRegisters == 32 ? 14 : 6;
+// Doubles make do with tiles of half the height: the code is not small.
+template <class T>
+constexpr int kProductRows = kRegisters == 32 ? (sizeof(T) == 4 ? 14 : 8) : 6;
 template <class T>
 constexpr int kProductLanes = 2 * kLanes<T>;
 
@@ -152,7 +154,7 @@ struct MakeRowCounts<0, R...> {
 template <class T>
 using ProductFn = void (*)(const WinogradProduct<T>&, const ProductTile<T>&);
 
-// The tile for 1 to kProductRows rows.
+// The tile for 1 to kProductRows<T> rows.
 template <class T, int NV, bool kUnit, int... R>
 FC_INLINE ProductFn<T> pick_product(ptrdiff_t rows, RowCounts<R...>) {
   static constexpr ProductFn<T> kTiles[] = {product_tile<T, R + 1, NV, kUnit>...};
@@ -162,9 +164,9 @@ FC_INLINE ProductFn<T> pick_product(ptrdiff_t rows, RowCounts<R...>) {
 // Rows are split evenly, so that no group is much smaller than the tile.
 template <class T>
 void winograd_product(const WinogradProduct<T>& g) {
-  using Counts = MakeRowCounts<kProductRows>::Type;
+  using Counts = typename MakeRowCounts<kProductRows<T>>::Type;
   const int rows = static_cast<int>(g.rows);
-  const int groups = (rows + kProductRows - 1) / kProductRows;
+  const int groups = (rows + kProductRows<T> - 1) / kProductRows<T>;
   const int most = (rows + groups - 1) / groups, whole = rows - groups * (most - 1);
   const ptrdiff_t steps = (g.depth + kStride - 1) / kStride;
   const ptrdiff_t far_a = g.far_a_count / groups, far_b = g.far_b_count / groups;

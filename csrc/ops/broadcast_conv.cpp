@@ -253,8 +253,10 @@ class Run {
         const T* from = woven + k * pixels + i * g.width;
         T* dst = t_.dst + at;
         const T* residual = t_.residual ? t_.residual + at : nullptr;
-        if (ways == 2) {
-          gemm.zip(from, from + filters * pixels, residual, count, t_.lo, t_.hi, dst);
+        if (ways > 1 && ways <= kMostWoven) {
+          const T* columns[kMostWoven];
+          for (int64_t f = 0; f < ways; ++f) columns[f] = from + f * filters * pixels;
+          gemm.weave(columns, static_cast<int>(ways), residual, count, t_.lo, t_.hi, dst);
           continue;
         }
         for (int64_t f = 0; f < ways && f < count; ++f, from += filters * pixels) {

@@ -366,9 +366,10 @@ class Run {
       from += lanes;
       return it;
     };
-    if (ways == 2) {
-      const T* even = next(0);
-      return gemm.zip(even, next(1), residual, count, t_.lo, t_.hi, dst);
+    if (ways > 1 && ways <= kMostWoven) {
+      const T* columns[kMostWoven];
+      for (int64_t f = 0; f < ways; ++f) columns[f] = next(f);
+      return gemm.weave(columns, static_cast<int>(ways), residual, count, t_.lo, t_.hi, dst);
     }
     for (int64_t f = 0; f < ways && f < count; ++f) {
       gemm.spread(next(f), ways, residual ? residual + f : nullptr, (count - f + ways - 1) / ways,

@@ -93,8 +93,10 @@ void put_together(const Weave& w, const T* phases, const T* residual, T lo, T hi
       const auto column = [&](int64_t x) {
         return row + (x + w.left) % w.cols * w.phase() + (x + w.left) / w.cols;
       };
-      if (w.cols == 2) {
-        gemm.zip(column(0), column(1), add, w.width, lo, hi, planes + to);
+      if (w.cols > 1 && w.cols <= kMostWoven) {
+        const T* columns[kMostWoven];
+        for (int64_t x = 0; x < w.cols; ++x) columns[x] = column(x);
+        gemm.weave(columns, static_cast<int>(w.cols), add, w.width, lo, hi, planes + to);
         continue;
       }
       for (int64_t x = 0; x < w.cols && x < w.width; ++x) {
