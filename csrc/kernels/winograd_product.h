@@ -4,7 +4,7 @@
 #pragma once
 
 #include "../kernels.h"
-#include "vec.h"
+#include "rows_of_a.h"
 
 namespace fastconv {
 namespace {
@@ -43,52 +43,6 @@ struct ProductTile {
   Ahead far_a, far_b;  // what later products read
 };
 
-// Rows of A through two bases and three strides, which the address modes of x86 reach without more
-// registers: row i is base[i / 7] + {0, 1, 2, 3, 4, 5, 6} strides.
-template <class T>
-struct RowAddress {
-  const char* base[2];
-  ptrdiff_t one, three, five;  // strides in bytes
-  RowAddress(const T* a, ptrdiff_t a_row)
-      : base{reinterpret_cast<const char*>(a), reinterpret_cast<const char*>(a + 7 * a_row)},
-        one(a_row * static_cast<ptrdiff_t>(sizeof(T))),
-        three(3 * one),
-        five(5 * one) {
-    // Hides where a stride comes from, lest the compiler give every row a register of its own.
-    hide(one);
-    hide(three);
-    hide(five);
-  }
-  FC_INLINE const T* operator[](int i) const {
-    const char* b = base[i / 7];
-    switch (i % 7) {
-      case 1:
-        b += one;
-        break;
-      case 2:
-        b += 2 * one;
-        break;
-      case 3:
-        b += three;
-        break;
-      case 4:
-        b += 4 * one;
-        break;
-      case 5:
-        b += five;
-        break;
-      case 6:
-        b += 2 * three;
-        break;
-    }
-    return reinterpret_cast<const T*>(b);
-  }
-  FC_INLINE void advance(ptrdiff_t elements) {
-    base[0] += elements * static_cast<ptrdiff_t>(sizeof(T));
-    base[1] += elements * static_cast<ptrdiff_t>(sizeof(T));
-  }
-};
-
 // Every register of C's tile and its place in memory.
 template <class T, int R, int NV, class Use>
 FC_INLINE void each_vector(T* c, ptrdiff_t c_row, Vec<T> (&acc)[R][NV], const Use& use) {
@@ -108,7 +62,7 @@ __attribute__((noinline)) void product_tile(const WinogradProduct<T>& g, const P
     FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = Vec<T>{};
   }
   if (g.resume) each_vector(o.c, g.c_row, acc, [](const T* c, Vec<T>& x) { x = load(c); });
-  RowAddress<T> a(o.a, g.a_row);
+  RowsOfA<T, R> a(o.a, g.a_row);
   const T* b = g.b;
   const auto step = [&](int k) FC_LAMBDA {
     Vec<T> bv[NV];
@@ -118,8 +72,8 @@ __attribute__((noinline)) void product_tile(const WinogradProduct<T>& g, const P
     }
     b += b_k;
     FC_UNROLL for (int i = 0; i < R; ++i) {
-      const Vec<T> x = splat(a[i][k]);
-      FC_UNROLL for (int v = 0; v < NV; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
+      const Vec<T> x = splat(*a.at(i, k));
+      FC_UNROLL for (int v = 0; v < NV; ++v) accumulate<T>(acc[i][v], x, bv[v]);
     }
   };
   Ahead near_a = o.near_a, far_a = o.far_a, far_b = o.far_b;
@@ -128,6 +82,7 @@ __attribute__((noinline)) void product_tile(const WinogradProduct<T>& g, const P
     near_a.fetch<3>();
     far_a.fetch<kUnit ? 2 : 3>();
     far_b.fetch<kUnit ? 2 : 3>();
+    a.keep();
     if constexpr (kUnit) {
       FC_UNROLL for (int i = 0; i < kStride; ++i) step(i);
       a.advance(kStride);
