@@ -136,18 +136,20 @@ FC_INLINE ptrdiff_t sum_rows(const BandSum<T>& g, ptrdiff_t row) {
   return row + R;
 }
 
+// Doubles do with tiles of four rows and of one: the code is not small.
+template <class T>
+constexpr bool kTallTiles = sizeof(T) == 4;
+
 template <class T, int K>
 void sum_planes(const BandSum<T>& g) {
   // Planes of a multiple of 7 rows are common.
   [[maybe_unused]] const bool sevens = g.rows % 7 == 0;
   for (ptrdiff_t row = 0; row < g.rows;) {
     const ptrdiff_t left = g.rows - row;
-    if constexpr (kManyRegisters) {
-      if constexpr (sizeof(T) == 4) {
-        if (left >= 8 && !sevens) {
-          row = sum_rows<T, 8, 2, K>(g, row);
-          continue;
-        }
+    if constexpr (kManyRegisters && kTallTiles<T>) {
+      if (left >= 8 && !sevens) {
+        row = sum_rows<T, 8, 2, K>(g, row);
+        continue;
       }
       if (left >= 7) {
         row = sum_rows<T, 7, 2, K>(g, row);
@@ -156,7 +158,7 @@ void sum_planes(const BandSum<T>& g) {
     }
     if (left >= 4) {
       row = sum_rows<T, 4, kManyRegisters ? 3 : 2, K>(g, row);
-    } else if (kVectorBytes > 16 && left >= 2) {
+    } else if (kVectorBytes > 16 && kTallTiles<T> && left >= 2) {
       row = sum_rows<T, 2, 4, K>(g, row);
     } else {
       row = sum_rows<T, 1, kManyRegisters ? 8 : 6, K>(g, row);

@@ -47,7 +47,7 @@ class RowsOfA {
   }
   // A(i, k), k from the bases.
   FC_INLINE const T* at(int i, ptrdiff_t k) const {
-    const int base = reaches(i) ? 0 : kBases < 3 || reaches(i - 5) ? 1 : 2;
+    const int base = kBases == 1 || reaches(i) ? 0 : kBases == 2 || reaches(i - 5) ? 1 : 2;
     const char* p = base_[base] + k * static_cast<ptrdiff_t>(sizeof(T));
     const int distance = i - 5 * base;
     return reinterpret_cast<const T*>(distance == 0   ? p

@@ -18,7 +18,7 @@ const std::vector<const Algorithm*>& algorithms() {
       &kDenseWeight,    &kDilatedForward,  &kDilatedInput,     &kDilatedWeight,  &kDilated2Forward,
       &kDilated2Input,  &kDilated2Weight,  &kBroadcastForward, &kBroadcastInput, &kTransposedInput,
       &kSlabsForward,   &kSlabsInput,      &kSlabsWeight,      &kSlabs2Forward,  &kSlabs2Input,
-      &kSlabs2Weight,
+      &kSlabs2Weight,   &kImagesForward,   &kImagesInput,      &kImagesWeight,
   };
   return rows;
 }

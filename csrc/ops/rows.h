@@ -15,6 +15,8 @@ extern const Algorithm kDenseForward, kDenseInput, kDenseWeight;
 extern const Algorithm kIm2colWeight;
 // direct_weight.cpp
 extern const Algorithm kDirectWeight;
+// images.cpp
+extern const Algorithm kImagesForward, kImagesInput, kImagesWeight;
 // transposed.cpp
 extern const Algorithm kTransposedInput;
 // winograd_rows.cpp
