@@ -236,13 +236,25 @@ class Deferred(Tensor):
         shape = chain.shape(job.reads, job.dtype)
         return None if shape is None else Deferred(job.with_chain(chain))
 
-    def _beside(self, tensors: Sequence[Any], shape: tuple[int, ...]) -> TensorBase | None:
-        if calls.depth == 0 or self._job is None:
+    def _beside(self, tensors: Sequence[Any]) -> TensorBase | None:
+        own = self._job
+        if own is None or not calls.depth or len(own.shape) < 2:
             return None
-        kind = self.dtype
-        if any(not isinstance(t, Tensor) or needs_grad(t) or t.dtype != kind for t in tensors):
-            return None
-        return Deferred(Side([source_of(t) for t in tensors], shape, kind))
+        images, pixels, channels = own.shape[0], own.shape[2:], 0
+        for t in tensors:
+            if not isinstance(t, Tensor) or needs_grad(t):
+                return None
+            known: Any = t._job if type(t) is Deferred else None
+            if known is None:
+                known = t._array
+            shape = known.shape
+            if len(shape) < 2 or shape[0] != images or shape[2:] != pixels:
+                return None
+            if known.dtype is not own.dtype and known.dtype != own.dtype:
+                return None
+            channels += shape[1]
+        parts = [source_of(t) for t in tensors]
+        return Deferred(Side(parts, (images, channels, *pixels), own.dtype))
 
     def _become(self, result: TensorBase) -> bool:
         if self._job is None:

@@ -108,8 +108,8 @@ class TensorBase:
         """The product with `other`, which was made of this, if that can wait."""
         return None
 
-    def _beside(self, tensors: Sequence[Any], shape: tuple[int, ...]) -> TensorBase | None:
-        """`tensors` side by side along axis 1, if that can wait."""
+    def _beside(self, tensors: Sequence[Any]) -> TensorBase | None:
+        """`tensors` side by side along axis 1, if they fit and that can wait."""
         return None
 
     def _become(self, result: TensorBase) -> bool:

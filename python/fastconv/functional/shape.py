@@ -276,6 +276,11 @@ def roll(input: Operand, shifts: Any, dims: Any = None) -> Result:
 def cat(tensors: Sequence[Operand], dim: int = 0) -> Result:
     """Joined along an axis; empty one-dimensional tensors are left out, as PyTorch does."""
     given = list(tensors)
+    if dim == 1:
+        for v in given:
+            beside = v._beside(given) if isinstance(v, TensorBase) else None
+            if beside is not None:
+                return beside
     if not given:
         raise RuntimeError("cat: expected a non-empty list of tensors")
     for i, v in enumerate(given):
@@ -295,12 +300,8 @@ def cat(tensors: Sequence[Operand], dim: int = 0) -> Result:
                 f"cat: shapes must agree except along dim {dim}, but input 0 has {first} and "
                 f"input {i} has {shape}"
             )
-    if axis == 1:
-        together = (first[0], sum(shape[1] for shape in shapes), *first[2:])
-        for v in given:
-            beside = v._beside(given, together) if isinstance(v, TensorBase) else None
-            if beside is not None:
-                return beside
+    if axis == 1 and dim != 1:
+        return cat(given, 1)
     arrays = [raw(v) for v in given]
     y = np.concatenate(arrays, axis)
     if not any(isinstance(v, TensorBase) for v in given):

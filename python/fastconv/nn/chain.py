@@ -34,6 +34,10 @@ class Chain:
 
     Attributes
     ----------
+    dtype : dtype, optional
+        The one that all arrays of the steps have, if it is float32 or float64.
+    dense : bool
+        Whether all of them are C-contiguous.
     takes_residual : bool
         Whether something can be added to the result: the last step is a convolution, perhaps with
         its batch norm.
@@ -47,8 +51,8 @@ class Chain:
     """
 
     __slots__ = (
-        "excited", "excites", "flows", "followers", "gate", "number", "plan", "programs",
-        "reads_parts", "shapes", "single", "steps", "takes_residual", "tensors",
+        "dense", "dtype", "excited", "excites", "flows", "followers", "gate", "number", "plan",
+        "programs", "reads_parts", "shapes", "single", "steps", "takes_residual", "tensors",
     )  # fmt: skip
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -70,6 +74,12 @@ class Chain:
         self.takes_residual = last[0].kind == "conv" and last[2] is None
         self.single = len(fused) == 1 and kinds[0] == "conv"
         self.plan: Any = None  # of a single convolution
+        arrays = [a for s in self.steps for a in s.arrays if a is not None]
+        kinds_of = {a.dtype for a in arrays}
+        self.dtype = kinds_of.pop() if len(kinds_of) == 1 else None
+        if self.dtype not in (np.float32, np.float64):
+            self.dtype = None
+        self.dense = all(a.flags.c_contiguous for a in arrays)
 
     @staticmethod
     def of(step: Step) -> Chain:
@@ -244,12 +254,9 @@ class Chain:
                 return None
         dense = True
         if self.single:
-            if not all(a is None or a.dtype == dtype for a in self.steps[0].arrays):
+            if self.dtype is None or (dtype is not self.dtype and dtype != self.dtype):
                 return None
-            if dtype not in (np.float32, np.float64):
-                return None
-            axes = self.steps[0].args[0] + 2
-            dense = len(shape) == axes and 0 not in shape and self.steps[0].usable(dtype)
+            dense = self.dense and len(shape) == self.steps[0].args[0] + 2 and 0 not in shape
             if source is input:
                 dense = dense and array.flags.c_contiguous
         now = source is input and calls.depth < (1 if waits else 2)

@@ -44,7 +44,8 @@ class Module(Members):
             return self._run(args, kwargs)
         calls.depth += 1
         try:
-            result = self._run(args, kwargs)
+            plain = not self._hooks.any
+            result = self.forward(*args, **kwargs) if plain else self._run(args, kwargs)
         except BaseException:
             calls.depth -= 1
             if not calls.depth:
