@@ -23,14 +23,19 @@ from . import curves as _curves
 from . import dropout as _dropout
 from . import einsum as _einsum
 from . import elementwise as _elementwise
+from . import extrema as _extrema
 from . import indexing as _indexing
+from . import likelihood_loss as _likelihood_loss
 from . import linear as _linear
 from . import loss as _loss
+from . import margin_loss as _margin_loss
 from . import norm as _norm
+from . import order as _order
 from . import padding as _padding
+from . import pair_loss as _pair_loss
 from . import pooling as _pooling
 from . import pooling_more as _pooling_more
-from . import ranking as _ranking
+from . import products as _products
 from . import rectifiers as _rectifiers
 from . import reduction as _reduction
 from . import resample as _resample
@@ -56,14 +61,19 @@ from .curves import *
 from .dropout import *
 from .einsum import *
 from .elementwise import *
+from .extrema import *
 from .indexing import *
+from .likelihood_loss import *
 from .linear import *
 from .loss import *
+from .margin_loss import *
 from .norm import *
+from .order import *
 from .padding import *
+from .pair_loss import *
 from .pooling import *
 from .pooling_more import *
-from .ranking import *
+from .products import *
 from .rectifiers import *
 from .reduction import *
 from .resample import *
@@ -91,14 +101,19 @@ __all__ += _curves.__all__
 __all__ += _dropout.__all__
 __all__ += _einsum.__all__
 __all__ += _elementwise.__all__
+__all__ += _extrema.__all__
 __all__ += _indexing.__all__
+__all__ += _likelihood_loss.__all__
 __all__ += _linear.__all__
 __all__ += _loss.__all__
+__all__ += _margin_loss.__all__
 __all__ += _norm.__all__
+__all__ += _order.__all__
 __all__ += _padding.__all__
+__all__ += _pair_loss.__all__
 __all__ += _pooling.__all__
 __all__ += _pooling_more.__all__
-__all__ += _ranking.__all__
+__all__ += _products.__all__
 __all__ += _rectifiers.__all__
 __all__ += _reduction.__all__
 __all__ += _resample.__all__

@@ -15,6 +15,7 @@ from ._tools import array_first
 from .blocks import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from .channel_norm import normalize
 from .class_loss import cross_entropy
+from .likelihood_loss import gaussian_nll_loss, poisson_nll_loss
 from .linear import bilinear
 from .loss import (
     binary_cross_entropy,
@@ -24,6 +25,20 @@ from .loss import (
     l1_loss,
     mse_loss,
     smooth_l1_loss,
+)
+from .margin_loss import (
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+)
+from .pair_loss import (
+    cosine_embedding_loss,
+    cosine_similarity,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    pairwise_distance,
+    triplet_margin_loss,
 )
 from .pooling_more import (
     adaptive_max_pool1d,
@@ -35,20 +50,6 @@ from .pooling_more import (
     max_unpool1d,
     max_unpool2d,
     max_unpool3d,
-)
-from .ranking import (
-    cosine_embedding_loss,
-    cosine_similarity,
-    gaussian_nll_loss,
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    multi_margin_loss,
-    multilabel_margin_loss,
-    multilabel_soft_margin_loss,
-    pairwise_distance,
-    poisson_nll_loss,
-    soft_margin_loss,
-    triplet_margin_loss,
 )
 from .rectifiers import celu, threshold
 from .resample import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, interpolate

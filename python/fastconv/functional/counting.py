@@ -11,8 +11,9 @@ from ..autograd import TensorBase, raw, record, wrap
 from ..random import generator as default_generator
 from ._tools import axis_of, is_half, numpy_names
 from .convert import clone
+from .extrema import Extremum
 from .narrow import in_float32
-from .reduction import Extremum, _picked
+from .order import _picked
 from .shape import reshape
 
 __all__ = ["bincount", "cumprod", "histc", "median", "multinomial", "unique"]

@@ -1,49 +1,30 @@
-"""Sums, means, extrema and other functions that take axes away."""
+"""Sums, means, variances and other functions that take axes away."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .._types import Array, Operand, Result
-from ..autograd import TensorBase, raw, record, wrap
-from ._tools import array_first, axes_of, axis_of, numpy_names
+from ..autograd import TensorBase, raw, record
+from ._tools import axes_of, axis_of, numpy_names
 from .convert import cast, clone
 from .elementwise import floating
 from .narrow import in_float32
 
 __all__ = [
-    "all",
-    "amax",
-    "amin",
-    "any",
-    "argmax",
-    "argmin",
-    "argsort",
-    "count_nonzero",
     "cumsum",
     "diff",
     "logsumexp",
-    "max",
     "mean",
-    "min",
     "prod",
-    "sort",
     "std",
     "std_mean",
     "sum",
-    "topk",
     "var",
     "var_mean",
 ]
-
-
-class Extremum(NamedTuple):
-    """Values along an axis and where they were found."""
-
-    values: Any
-    indices: Any
 
 
 def expanded(g: Array, axes: tuple[int, ...] | None, keepdim: bool, ndim: int) -> Array:
@@ -208,139 +189,6 @@ def prod(
     return record("Prod", y, (input,), backward, saves=(input,))
 
 
-# ---- extrema -------------------------------------------------------------------------------------
-
-
-def _along(name: str, input: Operand, dim: int, keepdim: bool, find: Any) -> Extremum:
-    """Values and indices that ``find`` picks along one axis; the gradient goes to them alone."""
-    x = raw(input)
-    axis = axis_of(dim, x.ndim, name.lower())
-    if x.ndim == 0:
-        indices = np.zeros((), np.int64)
-        values = np.array(x)
-    else:
-        kept = np.expand_dims(find(x, axis=axis), axis)
-        values = np.take_along_axis(x, kept, axis)
-        indices = kept
-        if not keepdim:
-            values, indices = values.squeeze(axis), kept.squeeze(axis)
-    if not isinstance(input, TensorBase):
-        return Extremum(values, indices)
-    shape = x.shape
-
-    def backward(g: Array) -> tuple[Array]:
-        gx = np.zeros(shape, g.dtype)
-        if not shape:
-            return (gx + g,)
-        np.put_along_axis(gx, kept, g if keepdim else np.expand_dims(g, axis), axis)
-        return (gx,)
-
-    return Extremum(record(name, values, (input,), backward), wrap(indices))
-
-
-def _spread(name: str, input: Operand, dim: Any, keepdim: bool, reduce: Any) -> Result:
-    """An extremum over several axes; equal extrema share the gradient."""
-    x = raw(input)
-    axes = axes_of(dim, x.ndim, name.lower())
-    y = np.asarray(reduce(x, axis=axes, keepdims=keepdim))
-    if not isinstance(input, TensorBase):
-        return y
-    ndim = x.ndim
-
-    def backward(g: Array) -> tuple[Array]:
-        hit = x == expanded(y, axes, keepdim, ndim)
-        share = hit / hit.sum(axes, keepdims=True)
-        return ((expanded(g, axes, keepdim, ndim) * share).astype(g.dtype),)
-
-    return record(name, y, (input,), backward, saves=(input,))
-
-
-@numpy_names
-def max(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """The largest value: of all, or along `dim` as ``(values, indices)``, or of two operands."""
-    if dim is None:
-        return _spread("Max", input, None, False, np.max)
-    if not isinstance(dim, (int, np.integer)):
-        from .arithmetic import maximum
-
-        return maximum(input, dim)
-    array_first("max", input)
-    return _along("Max", input, int(dim), keepdim, np.argmax)
-
-
-@numpy_names
-def min(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """The smallest value: of all, or along `dim` as ``(values, indices)``, or of two operands."""
-    if dim is None:
-        return _spread("Min", input, None, False, np.min)
-    if not isinstance(dim, (int, np.integer)):
-        from .arithmetic import minimum
-
-        return minimum(input, dim)
-    array_first("min", input)
-    return _along("Min", input, int(dim), keepdim, np.argmin)
-
-
-@numpy_names
-def amax(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """The largest value over `dim`; equal ones share the gradient."""
-    return _spread("Amax", input, dim, keepdim, np.max)
-
-
-@numpy_names
-def amin(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """The smallest value over `dim`; equal ones share the gradient."""
-    return _spread("Amin", input, dim, keepdim, np.min)
-
-
-def _plain(input: Operand, y: Any) -> Result:
-    y = np.asarray(y)
-    return wrap(y) if isinstance(input, TensorBase) else y
-
-
-@numpy_names
-def argmax(input: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
-    """Where the largest value is: in the flattened input, or along `dim`."""
-    return _plain(input, _where_is(np.argmax, raw(input), dim, keepdim))
-
-
-@numpy_names
-def argmin(input: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
-    """Where the smallest value is: in the flattened input, or along `dim`."""
-    return _plain(input, _where_is(np.argmin, raw(input), dim, keepdim))
-
-
-def _where_is(find: Any, x: Array, dim: int | None, keepdim: bool) -> Array:
-    if dim is not None:
-        axis = axis_of(dim, x.ndim, find.__name__)
-    if dim is None or x.ndim == 0:
-        found = np.asarray(find(x))
-        return found.reshape((1,) * x.ndim) if keepdim else found
-    found = np.asarray(find(x, axis=axis))
-    return np.expand_dims(found, axis) if keepdim else found
-
-
-@numpy_names
-def all(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """Whether all values are true."""
-    x = raw(input)
-    return _plain(input, np.all(x, axes_of(dim, x.ndim, "all"), keepdims=keepdim))
-
-
-@numpy_names
-def any(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """Whether any value is true."""
-    x = raw(input)
-    return _plain(input, np.any(x, axes_of(dim, x.ndim, "any"), keepdims=keepdim))
-
-
-@numpy_names
-def count_nonzero(input: Operand, dim: Any = None) -> Result:
-    """How many values are not zero."""
-    x = raw(input)
-    return _plain(input, np.count_nonzero(x, axes_of(dim, x.ndim, "count_nonzero")))
-
-
 # ---- norms and running sums ----------------------------------------------------------------------
 
 
@@ -403,82 +251,3 @@ def diff(
     for _ in range(n):
         input = input[after] - input[before]
     return input
-
-
-# ---- order ---------------------------------------------------------------------------------------
-
-
-@numpy_names
-def argsort(input: Operand, dim: int = -1, descending: bool = False, stable: bool = True) -> Result:
-    """The indices that sort along `dim`."""
-    x = raw(input)
-    return _plain(input, _order(x, axis_of(dim, x.ndim, "argsort"), descending))
-
-
-def _order(x: Array, axis: int, descending: bool) -> Array:
-    if x.ndim == 0:
-        return np.zeros((), np.int64)
-    if not descending:
-        return np.argsort(x, axis, kind="stable")
-    # Sorting the reversed array and reversing again keeps equal values in their order.
-    last = x.shape[axis] - 1
-    return np.flip(last - np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
-
-
-def _picked(name: str, input: Operand, indices: Array, axis: int) -> Extremum:
-    x = raw(input)
-    if x.ndim == 0:
-        return Extremum(clone(input), _plain(input, indices))
-    values = np.take_along_axis(x, indices, axis)
-    if not isinstance(input, TensorBase):
-        return Extremum(values, indices)
-    shape = x.shape
-
-    def backward(g: Array) -> tuple[Array]:
-        gx = np.zeros(shape, g.dtype)
-        np.put_along_axis(gx, indices, g, axis)
-        return (gx,)
-
-    return Extremum(record(name, values, (input,), backward), wrap(indices))
-
-
-@numpy_names
-def sort(input: Operand, dim: int = -1, descending: bool = False, stable: bool = True) -> Extremum:
-    """Sorted values and their indices along `dim`."""
-    x = raw(input)
-    axis = axis_of(dim, x.ndim, "sort")
-    return _picked("Sort", input, _order(x, axis, descending), axis)
-
-
-@numpy_names
-def topk(
-    input: Operand, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> Extremum:
-    """The `k` largest (or smallest) values along `dim` and their indices.
-
-    Parameters
-    ----------
-    input : array of any shape
-    k : int
-    dim : int
-    largest : bool
-    sorted : bool
-        In order; otherwise the order is open.
-
-    Returns
-    -------
-    array or Tensor
-        ``(values, indices)``, both with extent k along `dim`.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than k values.
-    """
-    x = raw(input)
-    axis = axis_of(dim, x.ndim, "topk")
-    extent = x.shape[axis] if x.ndim else 1
-    if not 0 <= k <= extent:
-        raise ValueError(f"topk: k must lie in [0, {extent}], got {k}")
-    order = _order(x, axis, descending=largest)
-    return _picked("Topk", input, np.take(order, np.arange(k), axis) if x.ndim else order, axis)

@@ -10,8 +10,9 @@ from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
 from ._tools import axes_of, numpy_names
 from .elementwise import abs as absolute
+from .extrema import amax, amin
 from .narrow import in_float32
-from .reduction import amax, amin, expanded
+from .reduction import expanded
 
 __all__ = ["norm"]
 
