@@ -37,6 +37,10 @@ struct ResampleKernels {
   void (*combine)(const T* src, const ptrdiff_t* offsets, const T* weights, ptrdiff_t taps,
                   ptrdiff_t n, T* dst);
   void (*along)(const AlongRow<T>& g);
+  // dst[i * n + j] = sum over start[i] <= k < start[i + 1] of weights[k] * src[offsets[k] + j], for
+  // i < out and j < n, n being a vector or more.
+  void (*cells)(const T* src, const int64_t* start, const int64_t* offsets, const T* weights,
+                ptrdiff_t out, ptrdiff_t n, T* dst);
   // to[i * s + j] = rows[j][i], and back, for i < n and j < s, s being 2, 3 or 4.
   void (*weave)(int s, const T* const* rows, ptrdiff_t n, T* to);
   void (*unravel)(int s, const T* from, ptrdiff_t n, T* const* rows);

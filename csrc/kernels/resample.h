@@ -45,6 +45,25 @@ void combine(const T* src, const ptrdiff_t* offsets, const T* weights, ptrdiff_t
   }
 }
 
+template <class T>
+void cells(const T* src, const int64_t* start, const int64_t* offsets, const T* weights,
+           ptrdiff_t out, ptrdiff_t n, T* dst) {
+  constexpr int L = kLanes<T>;
+  for (ptrdiff_t i = 0; i < out; ++i, dst += n) {
+    const int64_t k0 = start[i], k1 = start[i + 1];
+    for (ptrdiff_t j = 0; j < n; j += L) {
+      const ptrdiff_t at = j + L <= n ? j : n - L;  // the last ones again where they are too few
+      const T* s = src + at;
+      Vec<T> sum{};
+      if (k0 < k1) sum = load(s + offsets[k0]) * weights[k0];
+      for (int64_t k = k0 + 1; k < k1; ++k) {
+        sum = fma(load(s + offsets[k]), splat(weights[k]), sum);
+      }
+      store(dst + at, sum);
+    }
+  }
+}
+
 // The elements at p + index, lane by lane. Near: index < 2 kLanes, and as much may be read.
 template <bool Near, class T>
 FC_INLINE Vec<T> pick(const T* p, const Position<T>* index) {
@@ -163,7 +182,7 @@ void unravel(int s, const T* from, ptrdiff_t n, T* const* rows) {
 
 template <class T>
 constexpr ResampleKernels<T> resample_table() {
-  return {kLanes<T>, combine<T>, along<T>, weave<T>, unravel<T>};
+  return {kLanes<T>, combine<T>, along<T>, cells<T>, weave<T>, unravel<T>};
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ namespace fastconv {
 namespace {
 
 constexpr int64_t kRowsPerTask = 32;
+constexpr int64_t kWidestCell = 48;  // wider ones are not worth a pass of their own
 
 // One axis with its weights in the type of the elements; an axis that stays is a table of ones.
 template <class T>
@@ -165,15 +166,19 @@ void resample(ResampleProblem p, const T* x, T* y, int threads) {
   std::optional<Widened> widened;
   if (p.inner > 1 && p.inner < kernels_.lanes && p.axis[2].start) widened.emplace(&p);
   const Axis<T> a0(p.axis[0]), a1(p.axis[1]), a2(p.axis[2]);
-  const bool along = p.inner == 1;
-  const int64_t lanes = kernels_.lanes, in_row = p.axis[2].in * p.inner,
-                out_row = p.axis[2].out * p.inner, out1 = p.axis[1].out;
+  const int64_t lanes = kernels_.lanes;
+  // Rows are summed first, then what is left along them: elements, or cells of a few vectors.
+  const bool along = p.inner == 1, celled = !along && p.inner >= lanes && p.inner <= kWidestCell;
+  std::vector<int64_t> cell_at;  // of the taps along a row
+  for (const int64_t source : a2.source) cell_at.push_back(source * p.inner);
+  const int64_t in_row = p.axis[2].in * p.inner, out_row = p.axis[2].out * p.inner,
+                out1 = p.axis[1].out;
   const int64_t in_plane = p.axis[0].in * p.axis[1].in * in_row;
   const int64_t out_plane = p.axis[0].out * out1 * out_row;
   const Groups<T> groups(a2, along ? p.axis[2].out : 0, lanes);
   const size_t taps = static_cast<size_t>(std::max<int64_t>(a0.most * a1.most, 1)),
                all = taps * static_cast<size_t>(along ? 1 : std::max<int64_t>(a2.most, 1)),
-               row = static_cast<size_t>(along ? in_row + 2 * lanes : 0);
+               row = static_cast<size_t>(along || celled ? in_row + 2 * lanes : 0);
   const size_t each =
       2 * Carver::bytes<ptrdiff_t>(all) + 2 * Carver::bytes<T>(all) + Carver::bytes<T>(row);
   const int64_t blocks = (out1 + kRowsPerTask - 1) / kRowsPerTask;
@@ -201,6 +206,15 @@ void resample(ResampleProblem p, const T* x, T* y, int threads) {
         kernels_.combine(plane, rows.offset, rows.weight, rows.count, in_row, line);
         kernels_.along({line, out, p.axis[2].out, groups.groups.data(), groups.index.data(),
                         groups.weights.data()});
+        continue;
+      }
+      if (celled) {
+        const bool as_it_is = rows.count == 1 && rows.weight[0] == T(1);
+        if (!as_it_is) {
+          kernels_.combine(plane, rows.offset, rows.weight, rows.count, in_row, line);
+        }
+        kernels_.cells(as_it_is ? plane + rows.offset[0] : line, a2.start.data(), cell_at.data(),
+                       a2.weight.data(), p.axis[2].out, p.inner, out);
         continue;
       }
       for (int64_t q = 0; q < p.axis[2].out; ++q) {
