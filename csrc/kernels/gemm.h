@@ -8,32 +8,52 @@
 namespace fastconv {
 namespace {
 
+// The kernels that exist for several numbers of rows, by what they do.
+template <class T, int NV>
+struct Tiles {
+  template <int R>
+  static constexpr auto kernel = tiles<T, R, NV>;
+};
 template <class T>
-using TilesFn = void (*)(const GemmBlock<T>&, ptrdiff_t, ptrdiff_t, ptrdiff_t);
+struct Wide {
+  template <int R>
+  static constexpr auto kernel = wide_tile<T, R>;
+};
+template <class T>
+struct Packing {
+  template <int R>
+  static constexpr auto kernel = tile_packing<T, R>;
+};
+template <class T>
+struct WidePacking {
+  template <int R>
+  static constexpr auto kernel = wide_packing<T, R>;
+};
+template <class T>
+struct Gathering {
+  template <int R>
+  static constexpr auto kernel = tile_gathering<T, R>;
+};
+template <class T>
+struct Fetching {
+  template <int R>
+  static constexpr auto kernel = tile_fetching<T, R>;
+};
 
-template <class T, int NV, int R>
-FC_INLINE TilesFn<T> pick_tiles(ptrdiff_t rows) {
-  if constexpr (R == 1) {
-    return tiles<T, 1, NV>;
+// The one for `rows`, between Fewest and Most.
+template <class Kernels, int Most, int Fewest>
+FC_INLINE auto pick(ptrdiff_t rows) {
+  if constexpr (Most <= Fewest) {
+    return Kernels::template kernel<Most>;
   } else {
-    return rows == R ? tiles<T, R, NV> : pick_tiles<T, NV, R - 1>(rows);
+    return rows == Most ? Kernels::template kernel<Most> : pick<Kernels, Most - 1, Fewest>(rows);
   }
 }
 
-template <class T>
-using WideFn = void (*)(const GemmBlock<T>&, ptrdiff_t, ptrdiff_t, ptrdiff_t, const Beside<T>&);
-
-// Fewer rows than this in a group are not worth the code.
+// Fewer rows than these are not worth code of their own that is wide, or packs or fetches on the
+// way.
 constexpr int kFewestWideRows = (3 * kWideRows + 3) / 4;
-
-template <class T, int R>
-FC_INLINE WideFn<T> pick_wide(ptrdiff_t rows) {
-  if constexpr (R <= kFewestWideRows) {
-    return wide_tile<T, R>;
-  } else {
-    return rows == R ? wide_tile<T, R> : pick_wide<T, R - 1>(rows);
-  }
-}
+constexpr int kFewestPacking = kTileRows * 2 / 3 + 1;
 
 // Rows are split evenly, so that no group is much smaller than the tile.
 struct RowGroups {
@@ -56,14 +76,14 @@ FC_INLINE void row_group(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows) {
   if (rows <= kFewRows && g.lanes > NR) {
     const ptrdiff_t rest = g.lanes % (2 * NR);
     j = rest > NR || rest == 0 ? g.lanes : g.lanes - rest;
-    pick_tiles<T, 2 * kTileVectors, kFewRows>(rows)(g, row, 0, j);
+    pick<Tiles<T, 2 * kTileVectors>, kFewRows, 1>(rows)(g, row, 0, j);
   }
   if (j == g.lanes) return;
   // A last vector of its own costs half of a whole tile.
   const ptrdiff_t rest = (g.lanes - j) % NR;
   const ptrdiff_t end = rest > 0 && rest <= L ? g.lanes - rest : g.lanes;
-  if (j < end) pick_tiles<T, kTileVectors, kTileRows>(rows)(g, row, j, end);
-  if (end < g.lanes) pick_tiles<T, 1, kTileRows>(rows)(g, row, end, g.lanes);
+  if (j < end) pick<Tiles<T, kTileVectors>, kTileRows, 1>(rows)(g, row, j, end);
+  if (end < g.lanes) pick<Tiles<T, 1>, kTileRows, 1>(rows)(g, row, end, g.lanes);
 }
 
 // For doubles half a panel has to do: most small planes are an even number of their vectors.
@@ -88,7 +108,7 @@ void wide_rows(const GemmBlock<T>& g, const RowGroups& groups, ptrdiff_t first, 
   if constexpr (kWide<T>) {
     for (ptrdiff_t i = first; i < groups.count; ++i) {
       const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
-      pick_wide<T, kWideRows>(rows)(g, r0, j, end, lone.beside());
+      pick<Wide<T>, kWideRows, kFewestWideRows>(rows)(g, r0, j, end, lone.beside());
       lone.after(g, r0, rows);
     }
   }
@@ -116,49 +136,10 @@ void packed_block(const GemmBlock<T>& given) {
   wide_rows(g, RowGroups(g.rows, kWideRows), 0, g.lanes, end, lone);
 }
 
-template <class T>
-using PackingFn = void (*)(const GemmBlock<T>&, ptrdiff_t, const Ahead<T>&);
-
-// Fewer rows than this are not worth code that packs, or fetches, on the way.
-constexpr int kFewestPacking = kTileRows * 2 / 3 + 1;
-
-template <class T, int R>
-FC_INLINE PackingFn<T> pick_packing(ptrdiff_t rows) {
-  if constexpr (R <= kFewestPacking) {
-    return tile_packing<T, R>;
-  } else {
-    return rows == R ? tile_packing<T, R> : pick_packing<T, R - 1>(rows);
-  }
-}
-
-template <class T>
-using FetchingFn = void (*)(const GemmBlock<T>&, ptrdiff_t, ptrdiff_t, const Ahead<T>&);
-
-template <class T, int R>
-FC_INLINE FetchingFn<T> pick_fetching(ptrdiff_t rows) {
-  if constexpr (R <= kFewestPacking) {
-    return tile_fetching<T, R>;
-  } else {
-    return rows == R ? tile_fetching<T, R> : pick_fetching<T, R - 1>(rows);
-  }
-}
-
 // Doubles pack their panels before: they have half as much to gain, and the code is not small. Nor
 // do the small tiles of SSE2 pay for it.
 template <class T>
 constexpr bool kPacksOnTheWay = sizeof(T) == 4 && (kVectorBytes >= 32 || kRegisters == 32);
-
-template <class T>
-using WidePackingFn = void (*)(const GemmBlock<T>&, ptrdiff_t, const Beside<T>&);
-
-template <class T, int R>
-FC_INLINE WidePackingFn<T> pick_wide_packing(ptrdiff_t rows) {
-  if constexpr (R <= kFewestWideRows) {
-    return wide_packing<T, R>;
-  } else {
-    return rows == R ? wide_packing<T, R> : pick_wide_packing<T, R - 1>(rows);
-  }
-}
 
 // Panel after panel, all rows of each: B is packed as the first group of rows reads it.
 template <class T>
@@ -192,10 +173,10 @@ void unpacked_block(const GemmBlock<T>& given) {
           const ptrdiff_t lane = end + (group / 2 + 1) * kLanes<T> - 1;
           return Ahead<T>{g.source + lane, g.source_off + group % 2 * (g.depth / 2)};
         };
-        pick_packing<T, kTileRows>(groups.begin(1))(g, j, ahead(0));
+        pick<Packing<T>, kTileRows, kFewestPacking>(groups.begin(1))(g, j, ahead(0));
         for (i = 1; i < groups.count && i < 2 * kTileVectors; ++i) {
           const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
-          pick_fetching<T, kTileRows>(rows)(g, r0, j, ahead(i));
+          pick<Fetching<T>, kTileRows, kFewestPacking>(rows)(g, r0, j, ahead(i));
         }
       }
     }
@@ -205,8 +186,8 @@ void unpacked_block(const GemmBlock<T>& given) {
     }
     for (; i < groups.count; ++i) {
       const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
-      const auto run = end - j > kLanes<T> ? pick_tiles<T, kTileVectors, kTileRows>(rows)
-                                           : pick_tiles<T, 1, kTileRows>(rows);
+      const auto run = end - j > kLanes<T> ? pick<Tiles<T, kTileVectors>, kTileRows, 1>(rows)
+                                           : pick<Tiles<T, 1>, kTileRows, 1>(rows);
       run(g, r0, j, end);
     }
   }
@@ -215,7 +196,7 @@ void unpacked_block(const GemmBlock<T>& given) {
   const RowGroups wides(g.rows, kWideRows);
   if constexpr (kPacksOnTheWay<T>) {
     if (lanes - j == kWideVectors * kLanes<T>) {
-      pick_wide_packing<T, kWideRows>(wides.begin(1))(g, j, lone.beside());
+      pick<WidePacking<T>, kWideRows, kFewestWideRows>(wides.begin(1))(g, j, lone.beside());
       lone.after(g, 0, wides.begin(1));
       return wide_rows(g, wides, 1, j, lanes, lone);
     }
@@ -224,18 +205,6 @@ void unpacked_block(const GemmBlock<T>& given) {
   pack_panel(g.source + j, g.source_off, g.depth, &whole, 1, g.panel);
   pack_panel(g.source + j, g.source_off, g.depth, &rest, 1, g.panel + g.b_panel);
   wide_rows(g, wides, 0, j, lanes, lone);
-}
-
-template <class T>
-using GatheringFn = void (*)(const GemmBlock<T>&);
-
-template <class T, int R>
-FC_INLINE GatheringFn<T> pick_gathering(ptrdiff_t rows) {
-  if constexpr (R <= kFewestPacking) {
-    return tile_gathering<T, R>;
-  } else {
-    return rows == R ? tile_gathering<T, R> : pick_gathering<T, R - 1>(rows);
-  }
 }
 
 // One panel of runs, all rows: packed as the first group of rows reads it.
@@ -253,9 +222,9 @@ void gathered_block(const GemmBlock<T>& given) {
       if (g.segments[0].len == kTileLanes<T>) {
         g.source += g.segments[0].src;
         const Ahead<T> nothing{g.source, g.source_off};
-        pick_packing<T, kTileRows>(groups.begin(1))(g, 0, nothing);
+        pick<Packing<T>, kTileRows, kFewestPacking>(groups.begin(1))(g, 0, nothing);
       } else {
-        pick_gathering<T, kTileRows>(groups.begin(1))(g);
+        pick<Gathering<T>, kTileRows, kFewestPacking>(groups.begin(1))(g);
       }
       i = 1;
     }
@@ -263,8 +232,8 @@ void gathered_block(const GemmBlock<T>& given) {
   if (i == 0) pack_panel(g.source, g.source_off, g.depth, g.segments, g.segment_count, g.panel);
   for (; i < groups.count; ++i) {
     const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
-    const auto run =
-        narrow ? pick_tiles<T, 1, kTileRows>(rows) : pick_tiles<T, kTileVectors, kTileRows>(rows);
+    const auto run = narrow ? pick<Tiles<T, 1>, kTileRows, 1>(rows)
+                            : pick<Tiles<T, kTileVectors>, kTileRows, 1>(rows);
     run(g, r0, 0, g.lanes);
   }
 }
