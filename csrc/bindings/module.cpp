@@ -3,54 +3,38 @@
 #define FASTCONV_IMPORT_ARRAY
 #include "module.h"
 
+#include <pybind11/pybind11.h>
+
 #include <cstdlib>
 
 #include "../isa.h"
 #include "../ops/parallel.h"
 
-namespace fastconv {
-namespace {
-
-void fill(PyObject* module) {
-  if (_import_array() < 0) throw python_error{};
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
+  if (_import_array() < 0) throw pybind11::error_already_set();
   try {
-    select_isa(std::getenv("FASTCONV_ISA"));
+    fastconv::select_isa(std::getenv("FASTCONV_ISA"));
+    fastconv::register_runtime(m.ptr());
+    fastconv::register_conv(m.ptr());
+    fastconv::register_linear(m.ptr());
+    fastconv::register_plan(m.ptr());
+    fastconv::register_program(m.ptr());
+    fastconv::register_flow(m.ptr());
+    fastconv::register_batch_norm(m.ptr());
+    fastconv::register_norm(m.ptr());
+    fastconv::register_normalize(m.ptr());
+    fastconv::register_pointwise(m.ptr());
+    fastconv::register_update(m.ptr());
+    fastconv::register_gates(m.ptr());
+    fastconv::register_loss(m.ptr());
+    fastconv::register_softmax(m.ptr());
+    fastconv::register_pooling(m.ptr());
+    fastconv::register_pool_places(m.ptr());
+    fastconv::register_resample(m.ptr());
+  } catch (const fastconv::python_error&) {
+    throw pybind11::error_already_set();
   } catch (const std::invalid_argument& e) {
-    PyErr_SetString(PyExc_ImportError, e.what());
-    throw python_error{};
+    throw pybind11::import_error(e.what());
   }
-  register_runtime(module);
-  register_conv(module);
-  register_linear(module);
-  register_plan(module);
-  register_program(module);
-  register_flow(module);
-  register_batch_norm(module);
-  register_norm(module);
-  register_normalize(module);
-  register_pointwise(module);
-  register_update(module);
-  register_gates(module);
-  register_loss(module);
-  register_softmax(module);
-  register_pooling(module);
-  register_pool_places(module);
-  register_resample(module);
-#ifdef Py_GIL_DISABLED
-  if (PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED) < 0) throw python_error{};
-#endif
-  install_fork_handler();
-}
-
-}  // namespace
-}  // namespace fastconv
-
-PyMODINIT_FUNC PyInit__core() {
-  static PyModuleDef definition = {
-      PyModuleDef_HEAD_INIT, "_core", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};
-  return fastconv::guarded([] {
-    fastconv::Ref module(PyModule_Create(&definition));
-    fastconv::fill(module.get());
-    return module.release();
-  });
+  fastconv::install_fork_handler();
 }
