@@ -38,7 +38,6 @@ FC_INLINE void store_bytes(uint8_t* p, Mask<T> at, int n) {
 // Where one of n bytes, 0 <= n <= kLanes, is `number`.
 template <class T>
 FC_INLINE LaneMask<T> bytes_equal(const uint8_t* p, uint8_t number, int n) {
-  constexpr int L = kLanes<T>;
 #if defined(__AVX512F__)
   const auto some = static_cast<__mmask16>((1u << n) - 1u);
   const __m128i bytes = n == 16 ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(p))
@@ -46,6 +45,7 @@ FC_INLINE LaneMask<T> bytes_equal(const uint8_t* p, uint8_t number, int n) {
   const __m128i wanted = _mm_set1_epi8(static_cast<char>(number));
   return static_cast<LaneMask<T>>(_mm_mask_cmpeq_epi8_mask(some, bytes, wanted));
 #else
+  constexpr int L = kLanes<T>;
   uint8_t part[L] = {};
   if (n < L) {
     for (int i = 0; i < n; ++i) part[i] = p[i];

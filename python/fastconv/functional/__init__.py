@@ -16,6 +16,7 @@ from . import blocks as _blocks
 from . import channel_norm as _channel_norm
 from . import class_loss as _class_loss
 from . import conv as _conv
+from . import conv_gradients as _conv_gradients
 from . import conv_transpose as _conv_transpose
 from . import convert as _convert
 from . import counting as _counting
@@ -54,6 +55,7 @@ from .blocks import *
 from .channel_norm import *
 from .class_loss import *
 from .conv import *
+from .conv_gradients import *
 from .conv_transpose import *
 from .convert import *
 from .counting import *
@@ -94,6 +96,7 @@ __all__ += _blocks.__all__
 __all__ += _channel_norm.__all__
 __all__ += _class_loss.__all__
 __all__ += _conv.__all__
+__all__ += _conv_gradients.__all__
 __all__ += _conv_transpose.__all__
 __all__ += _convert.__all__
 __all__ += _counting.__all__

@@ -11,7 +11,7 @@ from .. import _core
 from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record, wrap
 from ._tools import ints
-from .conv import ConvGrads
+from .conv_gradients import ConvGrads
 from .convert import laid_out_as
 from .narrow import in_float32
 

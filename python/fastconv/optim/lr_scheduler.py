@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .cycles import CosineAnnealingLR, CosineAnnealingWarmRestarts, OneCycleLR
 from .optimizer import Optimizer
+from .schedule import LRScheduler
 
 __all__ = [
     "ConstantLR",
@@ -26,67 +28,6 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
-
-
-class LRScheduler:
-    """Sets the learning rate of every parameter group, epoch by epoch.
-
-    A subclass says in :meth:`get_lr` what the rates are at ``self.last_epoch``. The rate at the
-    start is kept as ``initial_lr`` in each group.
-    """
-
-    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"{type(self).__name__}: {type(optimizer).__name__} is not an Optimizer"
-            )
-        self.optimizer = optimizer
-        for group in optimizer.param_groups:
-            if last_epoch == -1:
-                group.setdefault("initial_lr", group["lr"])
-            elif "initial_lr" not in group:
-                raise KeyError("param 'initial_lr' is not specified in a group when resuming")
-        self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
-        self.last_epoch = last_epoch
-        self._last_lr: list[float] = [group["lr"] for group in optimizer.param_groups]
-        self.step()
-
-    def get_lr(self) -> list[float]:
-        """The learning rate of each group at ``self.last_epoch``."""
-        raise NotImplementedError
-
-    def get_last_lr(self) -> list[float]:
-        """The learning rates set last."""
-        return self._last_lr
-
-    def step(self, epoch: Any = None) -> None:
-        """Go on by one epoch (or to `epoch`) and set the rates."""
-        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        self._set(self.get_lr() if epoch is None else self._rates_at_once())
-
-    def _rates_at_once(self) -> list[float]:
-        """The rates at ``self.last_epoch`` without going through the epochs before, where known."""
-        return self.get_lr()
-
-    def _set(self, rates: Sequence[float]) -> None:
-        for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
-            group["lr"] = lr
-        self._last_lr = list(rates)
-
-    @property
-    def _rates(self) -> list[float]:
-        return [group["lr"] for group in self.optimizer.param_groups]
-
-    def _scaled(self, factor: float) -> list[float]:
-        return [base * factor for base in self.base_lrs]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer and functions."""
-        return {k: v for k, v in vars(self).items() if k != "optimizer" and not callable(v)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave."""
-        vars(self).update(state_dict)
 
 
 class LambdaLR(LRScheduler):
@@ -252,140 +193,6 @@ class PolynomialLR(LRScheduler):
     def get_lr(self) -> list[float]:
         left = 1 - min(self.last_epoch, self.total_iters) / self.total_iters
         return self._scaled(left**self.power)
-
-
-class CosineAnnealingLR(LRScheduler):
-    """From the initial rate to `eta_min` along half a cosine over `T_max` epochs, and back."""
-
-    def __init__(
-        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
-    ) -> None:
-        self.T_max = T_max
-        self.eta_min = eta_min
-        super().__init__(optimizer, last_epoch)
-
-    def get_lr(self) -> list[float]:
-        low, t, top = self.eta_min, self.last_epoch, self.T_max
-        if t == 0:
-            return self._rates
-        if (t - 1 - top) % (2 * top) == 0:  # leaving the bottom, where the ratio would be 0 / 0
-            rise = (1 - math.cos(math.pi / top)) / 2
-            return [
-                lr + (base - low) * rise
-                for lr, base in zip(self._rates, self.base_lrs, strict=True)
-            ]
-        ratio = (1 + math.cos(math.pi * t / top)) / (1 + math.cos(math.pi * (t - 1) / top))
-        return [ratio * (lr - low) + low for lr in self._rates]
-
-    def _rates_at_once(self) -> list[float]:
-        share = (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
-        return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
-
-
-class CosineAnnealingWarmRestarts(LRScheduler):
-    """Half cosines that start again after `T_0` epochs, each `T_mult` times as long."""
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        T_0: int,
-        T_mult: int = 1,
-        eta_min: float = 0.0,
-        last_epoch: int = -1,
-    ) -> None:
-        if T_0 < 1 or T_mult < 1:
-            raise ValueError("CosineAnnealingWarmRestarts: T_0 and T_mult must be at least 1")
-        self.T_0 = T_0
-        self.T_mult = T_mult
-        self.eta_min = eta_min
-        super().__init__(optimizer, last_epoch)
-
-    def get_lr(self) -> list[float]:
-        length, within = float(self.T_0), float(self.last_epoch)
-        while within >= length:
-            within -= length
-            length *= self.T_mult
-        share = (1 + math.cos(math.pi * within / length)) / 2
-        return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
-
-
-class OneCycleLR(LRScheduler):
-    """Up to `max_lr` and down far below where it began, batch by batch (Smith, 2018).
-
-    Momentum goes the other way, between `max_momentum` and `base_momentum`. In three phases the way
-    down stops where it began, and falls from there while the momentum stays.
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        max_lr: Any,
-        total_steps: int | None = None,
-        epochs: int | None = None,
-        steps_per_epoch: int | None = None,
-        pct_start: float = 0.3,
-        anneal_strategy: str = "cos",
-        cycle_momentum: bool = True,
-        base_momentum: float = 0.85,
-        max_momentum: float = 0.95,
-        div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
-        three_phase: bool = False,
-        last_epoch: int = -1,
-    ) -> None:
-        if total_steps is None:
-            if epochs is None or steps_per_epoch is None:
-                raise ValueError(
-                    "You must define either total_steps OR (epochs AND steps_per_epoch)"
-                )
-            total_steps = epochs * steps_per_epoch
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
-                f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}"
-            )
-        groups = optimizer.param_groups
-        self.total_steps = total_steps
-        self.pct_start = pct_start
-        self.anneal_strategy = anneal_strategy
-        self.cycle_momentum = cycle_momentum
-        self.base_momentum = base_momentum
-        self.max_momentum = max_momentum
-        self.final_div_factor = final_div_factor
-        self.three_phase = three_phase
-        self.max_lrs = list(max_lr) if isinstance(max_lr, (list, tuple)) else [max_lr] * len(groups)
-        for group, top in zip(groups, self.max_lrs, strict=True):
-            group["lr"] = top / div_factor
-        super().__init__(optimizer, last_epoch)
-
-    def _between(self, start: float, end: float, share: float) -> float:
-        if self.anneal_strategy == "linear":
-            return start + (end - start) * share
-        return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
-
-    def get_lr(self) -> list[float]:
-        step = self.last_epoch
-        if step > self.total_steps:
-            raise ValueError(f"Tried to step {step} times. The total number is {self.total_steps}")
-        peak, end = self.pct_start * self.total_steps - 1, self.total_steps - 1
-        marks = [peak, 2 * peak, end] if self.three_phase else [peak, end]
-        phase = next((i for i, mark in enumerate(marks) if step <= mark), len(marks) - 1)
-        start = marks[phase - 1] if phase else 0
-        share = (step - start) / (marks[phase] - start)
-        momenta = [self.max_momentum, self.base_momentum, self.max_momentum, self.max_momentum]
-        rates = []
-        for group, base, top in zip(
-            self.optimizer.param_groups, self.base_lrs, self.max_lrs, strict=True
-        ):
-            last = base / self.final_div_factor
-            places = [base, top, base, last] if self.three_phase else [base, top, last]
-            rates.append(self._between(places[phase], places[phase + 1], share))
-            if self.cycle_momentum:
-                momentum = self._between(momenta[phase], momenta[phase + 1], share)
-                if "betas" in group:
-                    group["betas"] = (momentum, *group["betas"][1:])
-                else:
-                    group["momentum"] = momentum
-        return rates
 
 
 class SequentialLR(LRScheduler):
