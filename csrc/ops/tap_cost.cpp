@@ -82,8 +82,12 @@ double direct_cost(const ConvProblem& p, Direction direction, size_t item) {
   const double pitch = w.q + static_cast<double>((p.ker[2] - 1) / p.stride[2]);
   const double vectors = std::min(w.p * w.vectors(w.q), 1.06 * w.vectors(w.p * pitch));
   const double tiles = w.p * std::ceil(w.rows / kernels().gemm->f32.mr);
-  return w.times * ((w.input ? 1.15 : 1.04) * products(w, vectors) + 4.2 * w.filled +
-                    2.8 * w.results(w.rows * vectors, 3) + 104 * w.ways * tiles + 600);
+  // Weights are turned once a call where there are pixels enough.
+  const bool turned = w.input && static_cast<double>(p.n) * w.p * w.q >= 32 * w.lanes;
+  const double turns = turned ? 0.8 * static_cast<double>(p.groups) * w.rows * w.depth : 0;
+  const double slow = !w.input ? 1.04 : turned ? 1.06 : 1.15;
+  return turns + w.times * (slow * products(w, vectors) + 4.2 * w.filled +
+                            2.8 * w.results(w.rows * vectors, 3) + 104 * w.ways * tiles + 600);
 }
 
 double broadcast_cost(const ConvProblem& p, Direction direction, size_t item, bool prepared) {

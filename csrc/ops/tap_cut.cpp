@@ -156,8 +156,8 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   }
   c.row_parts = std::max<int64_t>(1, std::min(c.row_parts, t.rows));
   c.most_rows = ceil_div(t.rows, c.row_parts);
-  // Turning costs some pixels' worth of products.
-  c.turned = t.packed && t.w_channel != ntaps && !c.merged && images * plane >= 3 * nr;
+  // Turning costs some pixels' worth of products; a tile that reads the strip gains less by it.
+  c.turned = t.w_channel != ntaps && !c.merged && images * plane >= (t.packed ? 3 : 16) * nr;
   const bool one_pass = plane - c.lone_lane <= 3 * lanes;  // all lanes at once
   const bool in_cache = c.most_rows * c.kc * item <= budget && t.rows <= t.channels * ntaps;
   c.passing = t.packed && (t.w_channel == ntaps || c.turned) && (one_pass || in_cache) &&
