@@ -24,7 +24,8 @@ FC_INLINE void dot_step(const RowsOfA<T, R>& a, const T* b, const ptrdiff_t (&b_
     pin(av[i]);
   }
   FC_UNROLL for (int j = 0; j < C; ++j) {
-    const Vec<T> bv = ld(b + b_off[j]);
+    Vec<T> bv = ld(b + b_off[j]);
+    if constexpr (R * C + R + 2 < kRegisters) pin(bv);
     FC_UNROLL for (int i = 0; i < R; ++i) acc[i][j] = fma(av[i], bv, acc[i][j]);
   }
 }

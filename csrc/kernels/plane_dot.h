@@ -106,7 +106,8 @@ struct DotTile {
           const int c = c0 + f;
           if (c >= C) continue;
           const LaneMask<T> in = P == 1 ? lanes[c] : mask[c * pitch + i];
-          const Vec<T> v = keep<T>(row[f], in);
+          Vec<T> v = keep<T>(row[f], in);
+          if constexpr (Step == 1) pin(v);  // or each product would read it anew, from two lines
           FC_UNROLL for (int k = 0; k < K; ++k) {
             const int r = (i - k) / kDown;
             if (i < k || (i - k) % kDown != 0 || r >= R) continue;
