@@ -14,6 +14,7 @@ import fastconv.nn as nn
 import fastconv.nn.functional as F
 from fastconv import _core, flow
 from fastconv.deferred import Deferred
+from fastconv.nn.steps import step_of
 
 rng = np.random.default_rng(0)
 
@@ -137,6 +138,26 @@ def test_what_several_read_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 real = _core.Flow
+
+
+def test_what_was_prepared_from_old_weights_is_dropped() -> None:
+    net = Net(AFTER["skip"]).eval()
+    x = images()
+    for _ in range(6):
+        with fastconv.no_grad():
+            net.trunk[0].weight.mul_(0.5)
+            y = net(x).numpy()
+            np.testing.assert_allclose(y, layer_by_layer(net, x), rtol=1e-4, atol=1e-5)
+    step = step_of(net.b)
+    assert step is not None
+    chains = [step.alone, *step.alone.followers.values()]
+    kept = [flow for chain in chains for flows in chain.flows.values() for flow in flows]
+    assert len(kept) == 2
+
+
+def layer_by_layer(net: nn.Module, x: Any) -> np.ndarray:
+    with fastconv.enable_grad():
+        return net(x).detach().numpy()
 
 
 def test_many_layers_deep() -> None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_MOST_FLOWS = 16
+_MOST_SHAPES = 16
+_MOST_VERSIONS = 2  # of the weights: a flow keeps what was prepared from them
 _number = attrgetter("number")
 
 
@@ -69,7 +70,8 @@ def _together(wanted: list[Job | Side]) -> list[Array]:
     jobs = _jobs(wanted)
     leaves: list[Array] = []
     places: dict[int, int] = {}  # of sources: leaves as -1, -2, ..., jobs from 0 on
-    key: list[Any] = []
+    shape: list[Any] = []  # of the network
+    chains: list[int] = []
 
     def place(source: Any) -> int:
         found = places.get(id(source))
@@ -77,28 +79,32 @@ def _together(wanted: list[Job | Side]) -> list[Array]:
             leaf: Array = source._array if isinstance(source, TensorBase) else source.value
             leaves.append(leaf)
             found = places[id(source)] = -len(leaves)
-            key.append((leaf.shape, leaf.dtype))
+            shape.append((leaf.shape, leaf.dtype))
         return found
 
     for i, job in enumerate(jobs):
         if type(job) is Job:
             residual = job.residual
-            key.append(job.chain.number)
-            key.append(place(job.input))
-            key.append(None if residual is None else place(residual))
+            chains.append(job.chain.number)
+            shape.append(place(job.input))
+            shape.append(None if residual is None else place(residual))
         else:
-            key.append(tuple([place(part) for part in job.parts]))  # type: ignore[union-attr]
+            shape.append(tuple([place(part) for part in job.parts]))  # type: ignore[union-attr]
         places[id(job)] = i
     ends = tuple([places[id(job)] for job in wanted])
-    key.append(ends)
+    shape.append(ends)
     owner = next((job.chain for job in reversed(jobs) if type(job) is Job), None)
     flows = {} if owner is None else owner.flows
-    name = tuple(key)
-    flow = flows.get(name)
-    if flow is None:
-        if len(flows) >= _MOST_FLOWS:
+    versions = flows.get(tuple(shape))
+    if versions is None:
+        if len(flows) >= _MOST_SHAPES:
             flows.clear()
-        flow = flows[name] = _planned(jobs, places, leaves, ends)
+        versions = flows[tuple(shape)] = {}
+    flow = versions.get(tuple(chains))
+    if flow is None:
+        if len(versions) >= _MOST_VERSIONS:
+            versions.pop(next(iter(versions)))
+        flow = versions[tuple(chains)] = _planned(jobs, places, leaves, ends)
     found: list[Array] = flow.run(leaves)
     return found
 

@@ -61,7 +61,7 @@ class Chain:
         self.programs: dict[tuple[Any, ...], Any] = {}
         self.shapes: dict[tuple[Any, ...], tuple[int, ...] | None] = {}
         self.followers: dict[Step, Chain] = {}
-        self.flows: dict[tuple[Any, ...], Any] = {}  # that end in this chain (flow.py)
+        self.flows: dict[tuple[Any, ...], dict[Any, Any]] = {}  # that end here (flow.py)
         self.number = next(_numbers)
         kinds = [s.kind for s in self.steps]
         self.reads_parts = kinds[:1] == ["norm"]
