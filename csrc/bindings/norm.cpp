@@ -116,6 +116,40 @@ PyObject* py_norm_apply(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   });
 }
 
+// norm_sets(x, groups, weight, bias, eps) -> (y, mean, var): both of the above
+PyObject* py_norm_sets(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 5);
+    const char* fn = "norm_sets";
+    PyArrayObject* given = float_array(fn, "input", args[0]);
+    const NormShape shape = norm_shape(fn, given, args[1]);
+    const int type = PyArray_TYPE(given);
+    const bool last = stays_last(given);
+    const Ref x = ordered(given, last);
+    const Ref weight = vector(fn, "weight", args[2], given, shape.c);
+    const Ref bias = vector(fn, "bias", args[3], given, shape.c);
+    const double eps = parse_double(fn, "eps", args[4]);
+    Ref mean = new_vector(shape.sets(), type), var = new_vector(shape.sets(), type);
+    Ref y = new_ordered(given, last);
+    const int threads = memory_threads(
+        2.0 * static_cast<double>(item_of(type)) * static_cast<double>(PyArray_SIZE(given)),
+        num_threads());
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      const T infinity = std::numeric_limits<T>::infinity();
+      if (last) {
+        norm_statistics_last(shape, data<T>(x), data<T>(mean), data<T>(var), threads);
+        norm_apply_last<T>(shape, data<T>(x), data<T>(mean), data<T>(var), data<T>(weight),
+                           data<T>(bias), nullptr, eps, -infinity, infinity, data<T>(y), threads);
+      } else {
+        norm_sets(shape, data<T>(x), data<T>(weight), data<T>(bias), eps, data<T>(mean),
+                  data<T>(var), data<T>(y), threads);
+      }
+    });
+    return Ref(Py_BuildValue("(NNN)", y.release(), mean.release(), var.release())).release();
+  });
+}
+
 // scale_rows(x, scale) -> x times one number for each row; scale has as many axes as x, the last
 // ones of extent 1
 PyObject* py_scale_rows(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
@@ -266,6 +300,7 @@ PyObject* py_layer_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t na
 PyMethodDef kMethods[] = {
     FASTCONV_METHOD_AS("norm_statistics", py_norm_statistics),
     FASTCONV_METHOD_AS("norm_apply", py_norm_apply),
+    FASTCONV_METHOD_AS("norm_sets", py_norm_sets),
     FASTCONV_METHOD_AS("norm_backward", py_norm_backward),
     FASTCONV_METHOD_AS("scale_rows", py_scale_rows),
     FASTCONV_METHOD_AS("layer_norm", py_layer_norm),

@@ -41,19 +41,44 @@ T rstd(T var, double eps) {
 
 }  // namespace
 
+namespace {
+
+// Pieces that a cache holds, each about its own mean, are joined (Chan): memory is read once.
 template <class T>
-void norm_statistics(const NormShape& shape, const T* x, T* mean, T* var, int threads) {
+void set_statistics(const NormShape& shape, int64_t set, const T* x, T* mean, T* var) {
+  constexpr int64_t kPiece = int64_t{1} << 15;
   const auto& norm = of_type<T>(*kernels().norm);
   const auto& gemm = of_type<T>(*kernels().gemm);
-  parallel_batches(shape.sets(), rows_of(shape, 0).count * shape.s, threads, [&](int64_t set, int) {
-    const double count = static_cast<double>(rows_of(shape, set).count * shape.s);
-    double total = 0, squares = 0;
+  const Rows rows = rows_of(shape, set);
+  const int64_t count = rows.count * shape.s;
+  double total = 0, squares = 0;
+  if (rows.step == 1 && count > kPiece) {
+    double center = 0;
+    for (int64_t at = 0; at < count; at += kPiece) {
+      const int64_t n = std::min(kPiece, count - at);
+      const T* const piece = x + rows.first * shape.s + at;
+      const double own = static_cast<double>(gemm.sum(piece, n)) / static_cast<double>(n);
+      const double off = own - center, share = static_cast<double>(n) / static_cast<double>(at + n);
+      squares += static_cast<double>(norm.squares(piece, n, static_cast<T>(own))) +
+                 off * off * static_cast<double>(at) * share;
+      center += off * share;
+    }
+    mean[set] = static_cast<T>(center);
+  } else {
     each_stretch(shape, set, [&](int64_t at, int64_t n) { total += gemm.sum(x + at, n); });
-    mean[set] = static_cast<T>(total / count);
+    mean[set] = static_cast<T>(total / static_cast<double>(count));
     each_stretch(shape, set,
                  [&](int64_t at, int64_t n) { squares += norm.squares(x + at, n, mean[set]); });
-    var[set] = static_cast<T>(squares / count);
-  });
+  }
+  var[set] = static_cast<T>(squares / static_cast<double>(count));
+}
+
+}  // namespace
+
+template <class T>
+void norm_statistics(const NormShape& shape, const T* x, T* mean, T* var, int threads) {
+  parallel_batches(shape.sets(), rows_of(shape, 0).count * shape.s, threads,
+                   [&](int64_t set, int) { set_statistics(shape, set, x, mean, var); });
 }
 
 template <class T>
@@ -70,6 +95,31 @@ void norm_apply(const NormShape& shape, const T* x, const T* mean, const T* var,
     const T shift = (bias ? bias[c] : T(0)) - mean[set] * scale;
     norm.affine(x + row * shape.s, residual ? residual + row * shape.s : nullptr, y + row * shape.s,
                 shape.s, scale, shift, lo, hi);
+  });
+}
+
+template <class T>
+void norm_sets(const NormShape& shape, const T* x, const T* weight, const T* bias, double eps,
+               T* mean, T* var, T* y, int threads) {
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  if (shape.sets() < threads) {
+    norm_statistics(shape, x, mean, var, threads);
+    return norm_apply<T>(shape, x, mean, var, weight, bias, nullptr, eps, -infinity, infinity, y,
+                         threads);
+  }
+  const auto& norm = of_type<T>(*kernels().norm);
+  // Without weights a set is one row.
+  const int64_t rows = weight || bias ? rows_of(shape, 0).count : 1;
+  const int64_t size = rows_of(shape, 0).count * shape.s / rows;
+  parallel_batches(shape.sets(), rows * size, threads, [&](int64_t set, int) {
+    set_statistics(shape, set, x, mean, var);
+    const T root = rstd(var[set], eps);
+    for (int64_t i = 0; i < rows; ++i) {
+      const int64_t row = set * rows + i, c = row % shape.c;
+      const T scale = root * (weight ? weight[c] : T(1));
+      const T shift = (bias ? bias[c] : T(0)) - mean[set] * scale;
+      norm.affine(x + row * size, nullptr, y + row * size, size, scale, shift, -infinity, infinity);
+    }
   });
 }
 
@@ -155,6 +205,8 @@ void layer_norm_backward(int64_t rows, int64_t d, const T* g, const T* x, const 
   template void norm_statistics<T>(const NormShape&, const T*, T*, T*, int);                      \
   template void norm_apply<T>(const NormShape&, const T*, const T*, const T*, const T*, const T*, \
                               const T*, double, T, T, T*, int);                                   \
+  template void norm_sets<T>(const NormShape&, const T*, const T*, const T*, double, T*, T*, T*,  \
+                             int);                                                                \
   template void scale_rows<T>(int64_t, int64_t, const T*, const T*, T*, int);                     \
   template void norm_backward<T>(const NormShape&, const T*, const T*, const T*, const T*,        \
                                  const T*, double, bool, T*, T*, T*, T*, int);                    \

@@ -24,6 +24,11 @@ template <class T>
 void norm_apply(const NormShape& shape, const T* x, const T* mean, const T* var, const T* weight,
                 const T* bias, const T* residual, double eps, T lo, T hi, T* y, int threads);
 
+// Both one after the other, each set while it is in cache; groups are not 0. No clamp.
+template <class T>
+void norm_sets(const NormShape& shape, const T* x, const T* weight, const T* bias, double eps,
+               T* mean, T* var, T* y, int threads);
+
 // y = x * scale[row], for rows of s elements: each channel of each image by a number of its own.
 template <class T>
 void scale_rows(int64_t rows, int64_t s, const T* x, const T* scale, T* y, int threads);

@@ -92,11 +92,12 @@ void norm_apply_last(const NormShape& shape, const T* x, const T* mean, const T*
   const auto& kernel = kernels_of<T>();
   const Domains d(shape);
   std::vector<T> scale(static_cast<size_t>(d.count * d.c)), shift(scale.size());
-  for (int64_t domain = 0; domain < d.count; ++domain) {
-    for (int64_t c = 0; c < d.c; ++c) {
-      const int64_t set = d.set_of(domain, c);
-      const size_t i = static_cast<size_t>(domain * d.c + c);
-      scale[i] = static_cast<T>(inverse_root(var[set], eps)) * (weight ? weight[c] : T(1));
+  size_t i = 0;
+  for (int64_t set = 0; set < d.count * d.sets; ++set) {
+    const T root = static_cast<T>(inverse_root(var[set], eps));
+    for (int64_t j = 0; j < d.channels; ++j, ++i) {
+      const int64_t c = set % d.sets * d.channels + j;
+      scale[i] = root * (weight ? weight[c] : T(1));
       shift[i] = (bias ? bias[c] : T(0)) - mean[set] * scale[i];
     }
   }

@@ -234,6 +234,9 @@ def norm_apply(
     relu: bool,
     /,
 ) -> _Array: ...
+def norm_sets(
+    x: _Array, groups: int, weight: _Array | None, bias: _Array | None, eps: float, /
+) -> tuple[_Array, _Array, _Array]: ...
 
 # Fully connected: x (N, C), weight (K, C). The gradients, None where not needed.
 def linear(x: _Array, weight: _Array, bias: _Array | None, /) -> _Array: ...

@@ -111,8 +111,8 @@ def group_norm(
             raise ValueError(f"group_norm: {what} must have shape {x.shape[1:2]}, got {v.shape}")
     known: tuple[Array, Array] | None = None
     if fast(x) and all(v is None or compiled(x, v) for v in (w, b)):
-        known = _core.norm_statistics(x, num_groups)
-        y = _core.norm_apply(x, num_groups, *known, w, b, None, eps, False)
+        y, mean, var = _core.norm_sets(x, num_groups, w, b, eps)
+        known = mean, var
     else:
         if x.size == 0:
             y = x.copy()
