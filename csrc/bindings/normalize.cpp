@@ -1,34 +1,13 @@
 // Vectors divided by their length.
 #include "../ops/normalize.h"
 
-#include "rows.h"
+#include "along.h"
 
 namespace fastconv {
 namespace {
 
-// How an array is seen along an axis. Channels of channels-last memory are its last axis.
-VectorShape vectors(const char* fn, PyArrayObject* x, PyObject* axis, PyObject* rms, bool* last) {
-  const int n = PyArray_NDIM(x);
-  const int64_t at = parse_int(fn, "axis", axis);
-  if (at < 0 || at >= n) {
-    throw std::invalid_argument(std::string(fn) + ": the array has no axis " + std::to_string(at));
-  }
-  VectorShape v{1, PyArray_DIM(x, static_cast<int>(at)), 1, parse_bool(fn, "rms", rms)};
-  *last = n >= 3 && at == 1 && channels_last(x, n - 2);
-  for (int i = 0; i < n; ++i) {
-    if (i != at) (i < at || *last ? v.outer : v.inner) *= PyArray_DIM(x, i);
-  }
-  return v;
-}
-
-Ref ordered(PyArrayObject* a, bool last) {
-  return last ? dense_channels_last(a, PyArray_NDIM(a) - 2) : dense(a);
-}
-
-Ref new_ordered(PyArrayObject* a, bool last) {
-  const int type = PyArray_TYPE(a);
-  return last ? new_channels_last(shape_of(a), PyArray_NDIM(a) - 2, type)
-              : new_array(shape_of(a), type);
+VectorShape vectors(const char* fn, const Along& a, PyObject* rms) {
+  return {a.outer, a.d, a.inner, parse_bool(fn, "rms", rms)};
 }
 
 double positive(const char* fn, PyObject* o) {
@@ -43,12 +22,12 @@ PyObject* py_normalize(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     expect_args(nargs, 4);
     const char* fn = "normalize";
     PyArrayObject* given = float_array(fn, "input", args[0]);
-    bool last;
-    const VectorShape v = vectors(fn, given, args[1], args[3], &last);
+    const Along a = along(fn, given, args[1]);
+    const VectorShape v = vectors(fn, a, args[3]);
     const double eps = positive(fn, args[2]);
     const int type = PyArray_TYPE(given);
-    const Ref x = ordered(given, last);
-    Ref y = new_ordered(given, last), scale = new_array(Shape(v.outer * v.inner, 1), type);
+    const Ref x = ordered(given, a.last);
+    Ref y = new_ordered(given, a.last), scale = new_array(Shape(v.outer * v.inner, 1), type);
     if (PyArray_SIZE(given) > 0) {
       const int threads = threads_for(given, 2);
       typed(type, [&](auto zero) {
@@ -69,14 +48,14 @@ PyObject* py_normalize_backward(PyObject*, PyObject* const* args, Py_ssize_t nar
     PyArrayObject* grad = float_array_like(fn, "grad_output", args[0], given);
     same_shape(fn, "grad_output", grad, given);
     PyArrayObject* scales = float_array_like(fn, "scale", args[2], given);
-    bool last;
-    const VectorShape v = vectors(fn, given, args[3], args[5], &last);
+    const Along a = along(fn, given, args[3]);
+    const VectorShape v = vectors(fn, a, args[5]);
     if (PyArray_SIZE(scales) != v.outer * v.inner) {
       throw std::invalid_argument("normalize_backward: scale must have a number for each vector");
     }
     const double eps = positive(fn, args[4]);
-    const Ref y = ordered(given, last), g = ordered(grad, last), scale = dense(scales);
-    Ref dx = new_ordered(given, last);
+    const Ref y = ordered(given, a.last), g = ordered(grad, a.last), scale = dense(scales);
+    Ref dx = new_ordered(given, a.last);
     if (PyArray_SIZE(given) == 0) return dx.release();
     const int threads = threads_for(given, 3);
     typed(PyArray_TYPE(given), [&](auto zero) {

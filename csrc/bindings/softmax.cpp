@@ -1,39 +1,13 @@
 // Softmax and its logarithm.
 #include "../ops/softmax.h"
 
-#include "rows.h"
+#include "along.h"
 
 namespace fastconv {
 namespace {
 
-// How an array is seen along an axis. Channels of channels-last memory are its last axis.
-struct Along {
-  SoftmaxShape shape;
-  bool last;
-};
-
-Along along(const char* fn, PyArrayObject* x, PyObject* axis) {
-  const int n = PyArray_NDIM(x);
-  const int64_t at = parse_int(fn, "axis", axis);
-  if (at < 0 || at >= n) {
-    throw std::invalid_argument(std::string(fn) + ": the array has no axis " + std::to_string(at));
-  }
-  SoftmaxShape s{1, PyArray_DIM(x, static_cast<int>(at)), 1};
-  const bool last = n >= 3 && at == 1 && channels_last(x, n - 2);
-  for (int i = 0; i < n; ++i) {
-    if (i != at) (i < at || last ? s.outer : s.inner) *= PyArray_DIM(x, i);
-  }
-  return {s, last};
-}
-
-Ref ordered(PyArrayObject* a, bool last) {
-  return last ? dense_channels_last(a, PyArray_NDIM(a) - 2) : dense(a);
-}
-
-Ref new_ordered(PyArrayObject* a, bool last) {
-  const int type = PyArray_TYPE(a);
-  return last ? new_channels_last(shape_of(a), PyArray_NDIM(a) - 2, type)
-              : new_array(shape_of(a), type);
+SoftmaxShape shape_along(const Along& a) {
+  return {a.outer, a.d, a.inner};
 }
 
 // softmax(x, axis, logarithm)
@@ -50,7 +24,7 @@ PyObject* py_softmax(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     const int threads = threads_for(given, 4);
     typed(PyArray_TYPE(given), [&](auto zero) {
       using T = decltype(zero);
-      softmax(a.shape, logarithm, data<T>(x), data<T>(y), threads);
+      softmax(shape_along(a), logarithm, data<T>(x), data<T>(y), threads);
     });
     return y.release();
   });
@@ -72,7 +46,7 @@ PyObject* py_softmax_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs
     const int threads = threads_for(given, 4);
     typed(PyArray_TYPE(given), [&](auto zero) {
       using T = decltype(zero);
-      softmax_backward(a.shape, logarithm, data<T>(g), data<T>(y), data<T>(dx), threads);
+      softmax_backward(shape_along(a), logarithm, data<T>(g), data<T>(y), data<T>(dx), threads);
     });
     return dx.release();
   });

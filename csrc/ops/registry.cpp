@@ -15,10 +15,10 @@ const std::vector<const Algorithm*>& algorithms() {
       &kDirectWeight,   &kWinogradForward, &kWinogradInput,    &kWinogradWeight, &kWinograd2Forward,
       &kWinograd2Input, &kWinograd2Weight, &kDepthwiseForward, &kDepthwiseInput, &kDepthwiseWeight,
       &kGroupedForward, &kGroupedInput,    &kGroupedWeight,    &kDenseForward,   &kDenseInput,
-      &kDenseWeight,    &kDilatedForward,  &kDilatedInput,     &kDilatedWeight,  &kDilated2Forward,
-      &kDilated2Input,  &kDilated2Weight,  &kBroadcastForward, &kBroadcastInput, &kTransposedInput,
-      &kSlabsForward,   &kSlabsInput,      &kSlabsWeight,      &kSlabs2Forward,  &kSlabs2Input,
-      &kSlabs2Weight,   &kImagesForward,   &kImagesInput,      &kImagesWeight,
+      &kDenseWeight,    &kDilated.forward, &kDilated.input,    &kDilated.weight, &kDilated2.forward,
+      &kDilated2.input, &kDilated2.weight, &kBroadcastForward, &kBroadcastInput, &kTransposedInput,
+      &kSlabs.forward,  &kSlabs.input,     &kSlabs.weight,     &kSlabs2.forward, &kSlabs2.input,
+      &kSlabs2.weight,  &kImagesForward,   &kImagesInput,      &kImagesWeight,
   };
   return rows;
 }

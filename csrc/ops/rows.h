@@ -5,6 +5,11 @@
 
 namespace fastconv {
 
+// One way in all three directions.
+struct Directions {
+  Algorithm forward, input, weight;
+};
+
 // implicit_gemm.cpp: im2col and direct share an engine
 extern const Algorithm kIm2colForward, kIm2colInput, kDirectForward, kDirectInput;
 // broadcast.cpp
@@ -27,10 +32,8 @@ extern const Algorithm kGroupedForward, kGroupedInput, kGroupedWeight;
 // winograd_weight.cpp
 extern const Algorithm kWinogradWeight, kWinograd2Weight;
 // winograd_dilated.cpp
-extern const Algorithm kDilatedForward, kDilatedInput, kDilatedWeight;
-extern const Algorithm kDilated2Forward, kDilated2Input, kDilated2Weight;
+extern const Directions kDilated, kDilated2;
 // winograd_slabs.cpp
-extern const Algorithm kSlabsForward, kSlabsInput, kSlabsWeight;
-extern const Algorithm kSlabs2Forward, kSlabs2Input, kSlabs2Weight;
+extern const Directions kSlabs, kSlabs2;
 
 }  // namespace fastconv

@@ -139,22 +139,11 @@ struct Dilated {
   }
 };
 
-constexpr const char* kSummary = "F(4x4, 3x3) of each phase of the dilation";
-constexpr const char* kSummary2 = "F(2x2, 3x3) of each phase of the dilation";
-
 }  // namespace
 
-const Algorithm kDilatedForward =
-    winograd::lowered_row<Dilated, 4, Direction::forward>("winograd_dilated", kSummary);
-const Algorithm kDilatedInput =
-    winograd::lowered_row<Dilated, 4, Direction::input>("winograd_dilated", kSummary);
-const Algorithm kDilatedWeight =
-    winograd::lowered_row<Dilated, 4, Direction::weight>("winograd_dilated", kSummary);
-const Algorithm kDilated2Forward =
-    winograd::lowered_row<Dilated, 2, Direction::forward>("winograd2_dilated", kSummary2);
-const Algorithm kDilated2Input =
-    winograd::lowered_row<Dilated, 2, Direction::input>("winograd2_dilated", kSummary2);
-const Algorithm kDilated2Weight =
-    winograd::lowered_row<Dilated, 2, Direction::weight>("winograd2_dilated", kSummary2);
+const Directions kDilated = winograd::lowered_rows<Dilated, 4>(
+    "winograd_dilated", "F(4x4, 3x3) of each phase of the dilation");
+const Directions kDilated2 = winograd::lowered_rows<Dilated, 2>(
+    "winograd2_dilated", "F(2x2, 3x3) of each phase of the dilation");
 
 }  // namespace fastconv

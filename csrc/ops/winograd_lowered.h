@@ -101,4 +101,11 @@ constexpr Algorithm lowered_row(const char* name, const char* summary) {
           {run_lowered<L, double, M, D>, prepares ? prepare_lowered<L, double, M, D> : nullptr}};
 }
 
+template <class L, int M>
+constexpr Directions lowered_rows(const char* name, const char* summary) {
+  return {lowered_row<L, M, Direction::forward>(name, summary),
+          lowered_row<L, M, Direction::input>(name, summary),
+          lowered_row<L, M, Direction::weight>(name, summary)};
+}
+
 }  // namespace fastconv::winograd

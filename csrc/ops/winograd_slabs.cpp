@@ -118,22 +118,11 @@ struct Slabs {
   }
 };
 
-constexpr const char* kSummary = "F(4x4, 3x3) of each slab, the slabs it reads as channels";
-constexpr const char* kSummary2 = "F(2x2, 3x3) of each slab, the slabs it reads as channels";
-
 }  // namespace
 
-const Algorithm kSlabsForward =
-    winograd::lowered_row<Slabs, 4, Direction::forward>("winograd_slabs", kSummary);
-const Algorithm kSlabsInput =
-    winograd::lowered_row<Slabs, 4, Direction::input>("winograd_slabs", kSummary);
-const Algorithm kSlabsWeight =
-    winograd::lowered_row<Slabs, 4, Direction::weight>("winograd_slabs", kSummary);
-const Algorithm kSlabs2Forward =
-    winograd::lowered_row<Slabs, 2, Direction::forward>("winograd2_slabs", kSummary2);
-const Algorithm kSlabs2Input =
-    winograd::lowered_row<Slabs, 2, Direction::input>("winograd2_slabs", kSummary2);
-const Algorithm kSlabs2Weight =
-    winograd::lowered_row<Slabs, 2, Direction::weight>("winograd2_slabs", kSummary2);
+const Directions kSlabs = winograd::lowered_rows<Slabs, 4>(
+    "winograd_slabs", "F(4x4, 3x3) of each slab, the slabs it reads as channels");
+const Directions kSlabs2 = winograd::lowered_rows<Slabs, 2>(
+    "winograd2_slabs", "F(2x2, 3x3) of each slab, the slabs it reads as channels");
 
 }  // namespace fastconv
