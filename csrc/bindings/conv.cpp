@@ -199,8 +199,9 @@ PyObject* conv_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
       typed(type, [&](auto zero) {
         using T = decltype(zero);
         const double adds = static_cast<double>(p.n * p.k * p.out_plane());
+        // A sum that comes from memory takes as long as a dozen operations.
         bias_gradient(p, data<T>(g), static_cast<T*>(PyArray_DATA(grads[2].array())),
-                      useful_threads(4 * adds, num_threads()));
+                      useful_threads(12 * adds, num_threads()));
       });
     }
     Ref tuple(PyTuple_New(3));

@@ -41,12 +41,12 @@ Cut cut(const ConvProblem& p, int threads) {
   }
   c.k_part = std::min(c.k_part, ceil_div(p.kg(), nr) * nr);
   c.k_parts = ceil_div(p.kg(), c.k_part);
-  // Enough tasks for the threads: first fewer input channels, then fewer output channels.
-  const int64_t want = threads > 1 ? ceil_div(3 * threads, p.groups * c.k_parts) : 1;
+  // A task for each thread: first fewer input channels, then fewer output channels.
+  const int64_t want = ceil_div(threads, p.groups * c.k_parts);
   if (ceil_div(cg, c.c_part) < want) c.c_part = std::max(ceil_div(cg, want), std::min(cg, mr));
   c.c_parts = ceil_div(cg, c.c_part);
-  if (threads > 1 && p.groups * c.k_parts * c.c_parts < 2 * threads) {
-    c.k_part = ceil_div(ceil_div(p.kg(), ceil_div(2 * threads, p.groups * c.c_parts)), nr) * nr;
+  if (p.groups * c.k_parts * c.c_parts < threads) {
+    c.k_part = ceil_div(ceil_div(p.kg(), ceil_div(threads, p.groups * c.c_parts)), nr) * nr;
     c.k_parts = ceil_div(p.kg(), c.k_part);
   }
   return c;

@@ -35,8 +35,10 @@ Cut cut(const ConvProblem& p, int threads) {
       c.lane_part =
           std::min(c.lane_part, std::max(ceil_div(ceil_div(lanes, want), nr), int64_t{2}) * nr);
     }
-    c.row_parts = std::max<int64_t>(
-        1, std::min(ceil_div(want, ceil_div(lanes, c.lane_part)), ceil_div(p.kg(), 2 * gemm.mr)));
+    // Each part of the rows packs all panels: no more of them than there are threads to feed.
+    const int64_t tasks = p.groups * ceil_div(lanes, c.lane_part);
+    c.row_parts = std::min(ceil_div(threads, tasks), ceil_div(p.kg(), 2 * gemm.mr));
+    c.row_parts = std::max<int64_t>(1, c.row_parts);
   }
   c.lane_parts = ceil_div(lanes, c.lane_part);
   c.channels = std::min(p.cg(), ceil_div(c.lane_part, taps) + (c.lane_part % taps ? 1 : 0));
