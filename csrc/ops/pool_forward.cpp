@@ -3,6 +3,7 @@
 #include "memory.h"
 #include "parallel.h"
 #include "pool_blocks.h"
+#include "pool_last.h"
 #include "pool_taps.h"
 #include "pool_tiles.h"
 
@@ -189,6 +190,48 @@ class Forward {
 
 }  // namespace
 
+// Planes too narrow for lanes: some hundred are turned, so that they are channels of one image.
+template <class T>
+bool turns(const PoolProblem& p, Where where) {
+  const int64_t lanes = of_type<T>(*kernels().pool).lanes;
+  // Windows side by side that share out the rows do well as one long row.
+  const bool flat = p.pad_lo[2] == 0 && p.in[2] == p.out[2] * p.stride[2];
+  const bool narrow = p.stride[2] > 1 ? !flat && p.in[2] < lanes : 3 * p.in[2] <= 2 * lanes;
+  return narrow && p.in_plane() <= 1024 && p.planes() >= 2 * lanes && where.size <= 1 &&
+         fits_channels_last(p);
+}
+
+// body(such an image's problem, its input, output and where its maxima are)
+template <class T, class Body>
+void turned(const PoolProblem& p, const T* x, T* y, Where where, int threads, const Body& body) {
+  constexpr int64_t kElements = 1 << 15, kSome = 32;
+  const auto transpose = of_type<T>(*kernels().gemm).transpose;
+  const int64_t in = p.in_plane(), out = p.out_plane(), planes = p.planes();
+  const int64_t fit = std::clamp<int64_t>(kElements / in, kSome, ceil_div(planes, 2 * threads));
+  const int64_t side = ceil_div(fit, kSome) * kSome;
+  const auto ins = static_cast<size_t>(in * side), outs = static_cast<size_t>(out * side);
+  const size_t each = Carver::bytes<T>(ins) + Carver::bytes<T>(outs) + Carver::bytes<uint8_t>(outs);
+  const Scratch scratch(each * static_cast<size_t>(threads));
+  parallel_for(ceil_div(planes, side), threads, [&](int64_t task, int thread) {
+    Carver carver(scratch.data() + static_cast<size_t>(thread) * each);
+    T* const tx = carver.take<T>(ins);
+    T* const ty = carver.take<T>(outs);
+    auto* const at = carver.take<uint8_t>(outs);
+    const int64_t first = task * side, some = std::min(side, planes - first);
+    PoolProblem image = p;
+    image.n = 1;
+    image.c = some;
+    transpose(x + first * in, in, some, in, tx, some);
+    body(image, tx, ty, Where{where.at ? at : nullptr, where.size});
+    transpose(ty, some, out, some, y + first * out, out);
+    if (!where.at) return;
+    auto* const to = static_cast<uint8_t*>(where.at) + first * out;
+    for (int64_t i = 0; i < some; ++i) {
+      for (int64_t o = 0; o < out; ++o) to[i * out + o] = at[o * some + i];
+    }
+  });
+}
+
 // One output for each plane.
 template <class T, class Reduce>
 void reduce_planes(const PoolProblem& p, const T* x, T* y, int threads, const Reduce& reduce) {
@@ -207,6 +250,12 @@ void max_pool(const PoolProblem& p, const T* x, T* y, Where where, int threads) 
     return reduce_planes(p, x, y, threads, of_type<T>(*kernels().pool).max_runs);
   }
   if (far_apart(p) && !where.at) return window_maxima(pool_ranges(p, false), x, y, threads);
+  if (turns<T>(p, where)) {
+    return turned(p, x, y, where, threads,
+                  [](const PoolProblem& image, const T* from, T* to, Where at) {
+                    max_pool_last(image, from, to, at, 1);
+                  });
+  }
   if (has_passes(p)) {
     Forward<T>(p, x, y, where, nullptr, threads).run(threads);
     return;
@@ -236,6 +285,11 @@ void average_pool(const PoolProblem& p, const AverageRule& rule, const T* x, T* 
   if (far_apart(p)) {
     const std::vector<T> divisors = window_divisors<T>(p, rule);
     return window_averages(pool_ranges(p, false), divisors.data(), x, y, threads);
+  }
+  if (turns<T>(p, {})) {
+    return turned(p, x, y, {}, threads, [&](const PoolProblem& image, const T* from, T* to, Where) {
+      average_pool_last(image, rule, from, to, 1);
+    });
   }
   if (has_passes(p)) {
     const Divisors<T> divisors(p, rule, of_type<T>(*kernels().pool).lanes);
