@@ -73,7 +73,19 @@ def _promoted(a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def add(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
-    """``input + alpha * other``."""
+    """``input + alpha * other``.
+
+    Parameters
+    ----------
+    input, other : arrays or numbers
+        They broadcast.
+    alpha : float
+
+    Returns
+    -------
+    array or Tensor
+        Of the broadcast shape; PyTorch's rules say of which type.
+    """
     if alpha == 1:
         for one, two in ((input, other), (other, input)):
             joined = one._with_residual(two) if isinstance(one, TensorBase) else None
@@ -92,7 +104,19 @@ def add(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
 
 
 def sub(input: Operand, other: Operand, *, alpha: float = 1) -> Result:
-    """``input - alpha * other``."""
+    """``input - alpha * other``.
+
+    Parameters
+    ----------
+    input, other : arrays or numbers
+        They broadcast.
+    alpha : float
+
+    Returns
+    -------
+    array or Tensor
+        Of the broadcast shape; PyTorch's rules say of which type.
+    """
     a, b, taped = _both(input, other)
     y = a - b if alpha == 1 else a - raw(mul(b, alpha))
     if not taped:
@@ -125,7 +149,18 @@ def _times(a: Any, b: Any) -> Any:
 
 
 def mul(input: Operand, other: Operand) -> Result:
-    """``input * other``."""
+    """``input * other``.
+
+    Parameters
+    ----------
+    input, other : arrays or numbers
+        They broadcast.
+
+    Returns
+    -------
+    array or Tensor
+        Of the broadcast shape; PyTorch's rules say of which type.
+    """
     for one, two in ((input, other), (other, input)):
         joined = one._with_gate(two) if isinstance(one, TensorBase) else None
         if joined is not None:
@@ -151,7 +186,25 @@ multiply = mul
 
 
 def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Result:
-    """``input / other``; `rounding_mode` None, ``"trunc"`` or ``"floor"``."""
+    """``input / other``; `rounding_mode` None, ``"trunc"`` or ``"floor"``.
+
+    Parameters
+    ----------
+    input, other : arrays or numbers
+        They broadcast.
+    rounding_mode : {"trunc", "floor"}, optional
+        Towards zero, or down; left out, whole numbers divide to floating-point ones.
+
+    Returns
+    -------
+    array or Tensor
+        Of the broadcast shape.
+
+    Raises
+    ------
+    ValueError
+        For another `rounding_mode`.
+    """
     a, b, taped = _both(input, other)
     if rounding_mode not in (None, "trunc", "floor"):
         raise ValueError(
@@ -283,7 +336,18 @@ def minimum(input: Operand, other: Operand) -> Result:
 
 
 def where(condition: Operand, input: Operand = None, other: Operand = None) -> Result:
-    """`input` where `condition` holds, else `other`; given the condition alone, its indices."""
+    """`input` where `condition` holds, else `other`; given the condition alone, its indices.
+
+    Parameters
+    ----------
+    condition : array of bools
+    input, other : arrays or numbers
+        All three broadcast.
+
+    Returns
+    -------
+    array or Tensor, or a tuple of index arrays
+    """
     c = raw(condition)
     if input is None and other is None:
         indices = np.nonzero(c)

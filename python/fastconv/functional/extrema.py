@@ -77,7 +77,26 @@ def _spread(name: str, input: Operand, dim: Any, keepdim: bool, reduce: Any) -> 
 
 @numpy_names
 def max(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """The largest value: of all, or along `dim` as ``(values, indices)``, or of two operands."""
+    """The largest value: of all, or along `dim` as ``(values, indices)``, or of two operands.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, or array
+        An axis, or a second operand, which broadcasts.
+    keepdim : bool
+        Keep the axis, with extent 1.
+
+    Returns
+    -------
+    array or Tensor, or values and indices
+        The first of equal ones has the index and the whole gradient.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     if dim is None:
         return _spread("Max", input, None, False, np.max)
     if not isinstance(dim, (int, np.integer)):
@@ -90,7 +109,26 @@ def max(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
 
 @numpy_names
 def min(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """The smallest value: of all, or along `dim` as ``(values, indices)``, or of two operands."""
+    """The smallest value: of all, or along `dim` as ``(values, indices)``, or of two operands.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, or array
+        An axis, or a second operand, which broadcasts.
+    keepdim : bool
+        Keep the axis, with extent 1.
+
+    Returns
+    -------
+    array or Tensor, or values and indices
+        The first of equal ones has the index and the whole gradient.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     if dim is None:
         return _spread("Min", input, None, False, np.min)
     if not isinstance(dim, (int, np.integer)):
@@ -103,13 +141,51 @@ def min(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
 
 @numpy_names
 def amax(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """The largest value over `dim`; equal ones share the gradient."""
+    """The largest value over `dim`; equal ones share the gradient.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, ints or None
+        The axes that go; None: all.
+    keepdim : bool
+        Keep them, with extent 1.
+
+    Returns
+    -------
+    array or Tensor
+        Without the axes `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     return _spread("Amax", input, dim, keepdim, np.max)
 
 
 @numpy_names
 def amin(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """The smallest value over `dim`; equal ones share the gradient."""
+    """The smallest value over `dim`; equal ones share the gradient.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, ints or None
+        The axes that go; None: all.
+    keepdim : bool
+        Keep them, with extent 1.
+
+    Returns
+    -------
+    array or Tensor
+        Without the axes `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     return _spread("Amin", input, dim, keepdim, np.min)
 
 
@@ -120,13 +196,51 @@ def _plain(input: Operand, y: Any) -> Result:
 
 @numpy_names
 def argmax(input: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
-    """Where the largest value is: in the flattened input, or along `dim`."""
+    """Where the largest value is: in the flattened input, or along `dim`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, optional
+        The axis that goes; left out, the flattened input counts.
+    keepdim : bool
+        Keep them, with extent 1.
+
+    Returns
+    -------
+    array or Tensor
+        int64; the first of equal ones.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     return _plain(input, _where_is(np.argmax, raw(input), dim, keepdim))
 
 
 @numpy_names
 def argmin(input: Operand, dim: int | None = None, keepdim: bool = False) -> Result:
-    """Where the smallest value is: in the flattened input, or along `dim`."""
+    """Where the smallest value is: in the flattened input, or along `dim`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, optional
+        The axis that goes; left out, the flattened input counts.
+    keepdim : bool
+        Keep them, with extent 1.
+
+    Returns
+    -------
+    array or Tensor
+        int64; the first of equal ones.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     return _plain(input, _where_is(np.argmin, raw(input), dim, keepdim))
 
 
@@ -142,14 +256,52 @@ def _where_is(find: Any, x: Array, dim: int | None, keepdim: bool) -> Array:
 
 @numpy_names
 def all(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """Whether all values are true."""
+    """Whether all values are true.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, ints or None
+        The axes that go; None: all.
+    keepdim : bool
+        Keep them, with extent 1.
+
+    Returns
+    -------
+    array or Tensor
+        bool, without the axes `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     x = raw(input)
     return _plain(input, np.all(x, axes_of(dim, x.ndim, "all"), keepdims=keepdim))
 
 
 @numpy_names
 def any(input: Operand, dim: Any = None, keepdim: bool = False) -> Result:
-    """Whether any value is true."""
+    """Whether any value is true.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, ints or None
+        The axes that go; None: all.
+    keepdim : bool
+        Keep them, with extent 1.
+
+    Returns
+    -------
+    array or Tensor
+        bool, without the axes `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     x = raw(input)
     return _plain(input, np.any(x, axes_of(dim, x.ndim, "any"), keepdims=keepdim))
 

@@ -19,7 +19,26 @@ __all__ = [
 
 @numpy_names
 def argsort(input: Operand, dim: int = -1, descending: bool = False, stable: bool = True) -> Result:
-    """The indices that sort along `dim`."""
+    """The indices that sort along `dim`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int
+    descending : bool
+    stable : bool
+        Equal values keep their order, whether asked to or not.
+
+    Returns
+    -------
+    array or Tensor
+        int64, of the input's shape.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     x = raw(input)
     return _plain(input, _order(x, axis_of(dim, x.ndim, "argsort"), descending))
 
@@ -53,7 +72,26 @@ def _picked(name: str, input: Operand, indices: Array, axis: int) -> Extremum:
 
 @numpy_names
 def sort(input: Operand, dim: int = -1, descending: bool = False, stable: bool = True) -> Extremum:
-    """Sorted values and their indices along `dim`."""
+    """Sorted values and their indices along `dim`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int
+    descending : bool
+    stable : bool
+        Equal values keep their order, whether asked to or not.
+
+    Returns
+    -------
+    values, indices
+        Both of the input's shape.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     x = raw(input)
     axis = axis_of(dim, x.ndim, "sort")
     return _picked("Sort", input, _order(x, axis, descending), axis)

@@ -55,7 +55,24 @@ def matmul_backward(grad_output: Array, input: Array, other: Array) -> tuple[Arr
 
 @in_float32
 def matmul(input: Operand, other: Operand) -> Result:
-    """Matrix product, as ``numpy.matmul``: 1-D, 2-D or batches."""
+    """Matrix product, as ``numpy.matmul``: 1-D, 2-D or batches.
+
+    Parameters
+    ----------
+    input : (..., M, K) or (K,)
+    other : (..., K, N) or (K,)
+        Leading axes broadcast.
+
+    Returns
+    -------
+    array or Tensor
+        (..., M, N), without the axes of vectors.
+
+    Raises
+    ------
+    ValueError
+        If the inner extents differ.
+    """
     a, b, taped = _both(input, other)
     y = np.matmul(a, b)
     if not taped:

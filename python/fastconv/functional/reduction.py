@@ -37,7 +37,28 @@ def expanded(g: Array, axes: tuple[int, ...] | None, keepdim: bool, ndim: int) -
 @numpy_names
 @in_float32
 def sum(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Result:
-    """The sum over `dim` (an axis, several, or all)."""
+    """The sum over `dim` (an axis, several, or all).
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, ints or None
+        The axes that go; None: all.
+    keepdim : bool
+        Keep them, with extent 1.
+    dtype : dtype, optional
+        Compute and return in it.
+
+    Returns
+    -------
+    array or Tensor
+        Without the axes `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     x = raw(input)
     axes = axes_of(dim, x.ndim, "sum")
     y = np.asarray(np.sum(x, axes, keepdims=keepdim, dtype=dtype))
@@ -55,7 +76,28 @@ def sum(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
 @numpy_names
 @in_float32
 def mean(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Result:
-    """The mean over `dim` (an axis, several, or all)."""
+    """The mean over `dim` (an axis, several, or all).
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, ints or None
+        The axes that go; None: all.
+    keepdim : bool
+        Keep them, with extent 1.
+    dtype : dtype, optional
+        Compute and return in it.
+
+    Returns
+    -------
+    array or Tensor
+        Without the axes `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     x = raw(input)
     kind = x.dtype if dtype is None else np.dtype(dtype)
     if kind.kind in "biu":
@@ -92,7 +134,30 @@ def var(
     *,
     correction: float | None = None,
 ) -> Result:
-    """The variance over `dim`, divided by ``count - correction`` (1 unless ``unbiased=False``)."""
+    """The variance over `dim`, divided by ``count - correction`` (1 unless ``unbiased=False``).
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, ints or None
+        The axes that go; None: all.
+    keepdim : bool
+        Keep them, with extent 1.
+    unbiased : bool
+        False is ``correction=0``.
+    correction : float
+        Taken off the count that is divided by.
+
+    Returns
+    -------
+    array or Tensor
+        Without the axes `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     if isinstance(dim, bool):  # var(x, False)
         dim, unbiased = None, dim
     x = raw(input)
@@ -123,7 +188,30 @@ def std(
     *,
     correction: float | None = None,
 ) -> Result:
-    """The standard deviation over `dim`; see :func:`var`."""
+    """The standard deviation over `dim`; see :func:`var`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, ints or None
+        The axes that go; None: all.
+    keepdim : bool
+        Keep them, with extent 1.
+    unbiased : bool
+        False is ``correction=0``.
+    correction : float
+        Taken off the count that is divided by.
+
+    Returns
+    -------
+    array or Tensor
+        Without the axes `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     from .elementwise import sqrt
 
     axes_of(None if isinstance(dim, bool) else dim, raw(input).ndim, "std")
@@ -140,7 +228,30 @@ def var_mean(
     *,
     correction: float | None = None,
 ) -> tuple[Result, Result]:
-    """The variance and the mean over `dim`."""
+    """The variance and the mean over `dim`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, ints or None
+        The axes that go; None: all.
+    keepdim : bool
+        Keep them, with extent 1.
+    unbiased : bool
+        False is ``correction=0``.
+    correction : float
+        Taken off the count that is divided by.
+
+    Returns
+    -------
+    tuple of arrays or Tensors
+        The variance and the mean, without the axes `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     if isinstance(dim, bool):  # var_mean(x, False)
         dim, unbiased = None, dim
     axes_of(None if isinstance(dim, bool) else dim, raw(input).ndim, "var_mean")
@@ -157,7 +268,30 @@ def std_mean(
     *,
     correction: float | None = None,
 ) -> tuple[Result, Result]:
-    """The standard deviation and the mean over `dim`."""
+    """The standard deviation and the mean over `dim`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, ints or None
+        The axes that go; None: all.
+    keepdim : bool
+        Keep them, with extent 1.
+    unbiased : bool
+        False is ``correction=0``.
+    correction : float
+        Taken off the count that is divided by.
+
+    Returns
+    -------
+    tuple of arrays or Tensors
+        The standard deviation and the mean, without the axes `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     axes_of(None if isinstance(dim, bool) else dim, raw(input).ndim, "std_mean")
@@ -169,7 +303,28 @@ def std_mean(
 def prod(
     input: Operand, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Result:
-    """The product over an axis or over all."""
+    """The product over an axis or over all.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, optional
+        The axis that goes; left out, the flattened input counts.
+    keepdim : bool
+        Keep them, with extent 1.
+    dtype : dtype, optional
+        Compute and return in it.
+
+    Returns
+    -------
+    array or Tensor
+        Without the axis `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     if dtype is not None:
         input = cast(input, dtype)
     x = raw(input)
@@ -195,7 +350,26 @@ def prod(
 @numpy_names
 @in_float32
 def logsumexp(input: Operand, dim: Any, keepdim: bool = False) -> Result:
-    """``log(sum(exp(input)))`` over `dim`, without overflow."""
+    """``log(sum(exp(input)))`` over `dim`, without overflow.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int, ints or None
+        The axes that go; None: all.
+    keepdim : bool
+        Keep them, with extent 1.
+
+    Returns
+    -------
+    array or Tensor
+        Without the axes `dim`.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     x = floating(raw(input))
     axes = axes_of(dim, x.ndim, "logsumexp")
     top = np.max(x, axes, keepdims=True, initial=-np.inf)
@@ -218,7 +392,25 @@ def logsumexp(input: Operand, dim: Any, keepdim: bool = False) -> Result:
 @numpy_names
 @in_float32
 def cumsum(input: Operand, dim: int, *, dtype: Any = None) -> Result:
-    """Running sums along `dim`."""
+    """Running sums along `dim`.
+
+    Parameters
+    ----------
+    input : array of any shape
+    dim : int
+    dtype : dtype, optional
+        Compute and return in it.
+
+    Returns
+    -------
+    array or Tensor
+        Of the input's shape.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     if dtype is not None:
         input = cast(input, dtype)
     x = raw(input)

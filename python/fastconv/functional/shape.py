@@ -43,7 +43,24 @@ __all__ = [
 
 
 def reshape(input: Operand, *dims: Any, shape: Any = None) -> Result:
-    """The same values in another shape; one extent may be -1. Copies only where it must."""
+    """The same values in another shape; one extent may be -1. Copies only where it must.
+
+    Parameters
+    ----------
+    input : array of any shape
+    *dims, shape : ints
+        The extents, or one sequence of them.
+
+    Returns
+    -------
+    array or Tensor
+        A view where the strides allow one.
+
+    Raises
+    ------
+    RuntimeError
+        If the extents do not make up the input's number of elements.
+    """
     x = raw(input)
     y = x.reshape(_checked_shape(x, flat_ints(dims if shape is None else shape), "reshape"))
     return _reshaped(input, x, y)
@@ -82,7 +99,24 @@ def _reshaped(input: Operand, x: Array, y: Array) -> Result:
 
 
 def flatten(input: Operand, start_dim: int = 0, end_dim: int = -1) -> Result:
-    """Axes `start_dim` to `end_dim` as one."""
+    """Axes `start_dim` to `end_dim` as one.
+
+    Parameters
+    ----------
+    input : array of any shape
+    start_dim, end_dim : int
+        The first and the last of the axes that become one.
+
+    Returns
+    -------
+    array or Tensor
+        A view where the strides allow one.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
     x = raw(input)
     if x.ndim == 0:
         return _reshaped(input, x, x.reshape(1))
@@ -119,7 +153,24 @@ def unsqueeze(input: Operand, dim: int) -> Result:
 
 
 def permute(input: Operand, *axes: Any, dims: Any = None) -> Result:
-    """The axes in another order."""
+    """The axes in another order.
+
+    Parameters
+    ----------
+    input : array of any shape
+    *axes, dims : ints
+        For each axis of the result, which of the input's it is.
+
+    Returns
+    -------
+    array or Tensor
+        A view.
+
+    Raises
+    ------
+    RuntimeError
+        If an axis is not named.
+    """
     x = raw(input)
     named = flat_ints(axes if dims is None else dims)
     order = axes_of(named, x.ndim, "permute") or ()
@@ -274,7 +325,25 @@ def roll(input: Operand, shifts: Any, dims: Any = None) -> Result:
 
 @numpy_names
 def cat(tensors: Sequence[Operand], dim: int = 0) -> Result:
-    """Joined along an axis; empty one-dimensional tensors are left out, as PyTorch does."""
+    """Joined along an axis; empty one-dimensional tensors are left out, as PyTorch does.
+
+    Parameters
+    ----------
+    tensors : sequence of arrays
+        Of one shape but along `dim`.
+    dim : int
+
+    Returns
+    -------
+    array or Tensor
+
+    Raises
+    ------
+    ValueError
+        If shapes differ elsewhere.
+    RuntimeError
+        If there are none.
+    """
     given = list(tensors)
     if dim == 1:
         for v in given:
@@ -320,7 +389,23 @@ concat = cat
 
 @numpy_names
 def stack(tensors: Sequence[Operand], dim: int = 0) -> Result:
-    """Joined along a new axis."""
+    """Joined along a new axis.
+
+    Parameters
+    ----------
+    tensors : sequence of arrays of one shape
+    dim : int
+        Where the new axis stands.
+
+    Returns
+    -------
+    array or Tensor
+
+    Raises
+    ------
+    ValueError
+        If shapes differ.
+    """
     given = list(tensors)
     if not given:
         raise RuntimeError("stack: expected a non-empty list of tensors")
@@ -380,7 +465,24 @@ def split(tensor: Operand, split_size_or_sections: Any, dim: int = 0) -> tuple[R
 
 @numpy_names
 def chunk(input: Operand, chunks: int, dim: int = 0) -> tuple[Result, ...]:
-    """Cut along `dim` into at most `chunks` pieces of equal size, the last maybe smaller."""
+    """Cut along `dim` into at most `chunks` pieces of equal size, the last maybe smaller.
+
+    Parameters
+    ----------
+    input : array of any shape
+    chunks : int
+    dim : int
+
+    Returns
+    -------
+    tuple of arrays or Tensors
+        Views.
+
+    Raises
+    ------
+    ValueError
+        If `chunks` is not positive.
+    """
     if chunks < 1:
         raise ValueError(f"chunk: chunks must be at least 1, got {chunks}")
     x = raw(input)
