@@ -287,9 +287,13 @@ FC_INLINE Vec<T> run_lanes(const T* x, ptrdiff_t len) {
   for (; i + 4 * L <= len; i += 4 * L) {
     FC_UNROLL for (int v = 0; v < 4; ++v) acc[v] = Op::take(acc[v], load(x + i + v * L));
   }
-  for (; i + L <= len; i += L) acc[0] = Op::take(acc[0], load(x + i));
+  FC_UNROLL for (int v = 0; v < 3; ++v) {  // they do not wait for each other
+    if (i + L > len) break;
+    acc[v] = Op::take(acc[v], load(x + i));
+    i += L;
+  }
   if (i < len) {
-    acc[1] = Op::take(acc[1], load_lanes(x + i, inside<T>(0, len - i), none));
+    acc[3] = Op::take(acc[3], load_lanes(x + i, inside<T>(0, len - i), none));
   }
   return Op::take(Op::take(acc[0], acc[1]), Op::take(acc[2], acc[3]));
 }
