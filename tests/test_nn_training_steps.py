@@ -378,3 +378,80 @@ def test_trios_keep_other_layouts() -> None:
     model.double()
     y = model(x.double())
     np.testing.assert_allclose(y.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+# ---- a ReLU in place behind a batch norm, called one after the other -----------------------------
+
+
+class Block(nn.Module):
+    """As models spell it: layers in attributes, one ReLU for all."""
+
+    def __init__(self, between: Any = None, inplace: bool = True) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5)
+        self.relu, self.between = nn.ReLU(inplace=inplace), between
+        nn.init.normal_(self.bn.weight)
+        nn.init.normal_(self.bn.bias)
+
+    def forward(self, x: Any) -> Any:
+        y = self.bn(self.conv(x))
+        other = None if self.between is None else self.between(y)
+        y = self.relu(y)
+        return y if other is None else y * 2 + other.square()
+
+
+def _changed(y: Any) -> None:
+    with fastconv.no_grad():
+        y.add_(0.5)
+
+
+BETWEEN: dict[str, Any] = {
+    "nothing": None,
+    "read before": lambda y: y * 3,
+    "activated before": lambda y: F.relu(y) + y.sigmoid(),
+    "changed": _changed,
+    "looked at": lambda y: np.asarray(y).sum() and None,
+    "a view": lambda y: y[:, :2].sum() + 0 * y,
+    "detached": lambda y: y.detach() * 1,
+    "retained": lambda y: y.retain_grad(),
+    "hooked": lambda y: y.register_hook(lambda g: 2 * g) and None,
+}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("name", BETWEEN)
+def test_relu_in_place_joins_a_batch_norm(name: str, whole: bool) -> None:
+    block = Block(BETWEEN[name])
+    other = copy.deepcopy(block)
+    other.relu = nn.ReLU()
+    if whole:
+        for net in (block, other):
+            net.conv = nn.Sequential(net.conv, net.bn)
+            net.bn = nn.Identity()
+    x = normals((3, 4, 7, 6))
+    found = []
+    for net in (block, other):
+        start = fastconv.tensor(x).requires_grad_()
+        y = net(start)
+        y.backward(fastconv.tensor(normals(y.shape) * 0 + 1), retain_graph=True)
+        y.square().sum().backward()
+        values = [y, start.grad, *(p.grad for p in net.parameters()), *net.buffers()]
+        found.append([np.array(v.detach()) for v in values])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
+def test_relu_in_place_makes_no_step_of_its_own() -> None:
+    block = Block()
+    y = block.bn(block.conv(fastconv.tensor(normals((3, 4, 7, 6)))))
+    node, memory = y._node, y._array
+    assert block.relu(y) is y
+    assert y._node is node
+    assert y._array is memory
+    assert (memory >= 0).all()
+    z = block.relu(y)  # once more
+    assert z._node is not node
+    with fastconv.no_grad():
+        block.bn.bias.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.sum().backward()

@@ -30,13 +30,22 @@ __all__ = ["Backward", "Edge", "Node", "assign", "record", "record_many"]
 Backward: TypeAlias = Callable[..., Sequence[Array | None]]
 Edge: TypeAlias = "tuple[Node, int] | TensorBase"
 
+#: Memories that a closure reads, and their versions.
+Saved: TypeAlias = "tuple[tuple[Memory, int], ...]"
+
 _order = itertools.count()
 
 
 class Node:
-    """One step of the tape: edges to the nodes of its inputs, and the closure that goes back."""
+    """One step of the tape: edges to the nodes of its inputs, and the closure that goes back.
 
-    __slots__ = ("backward", "edges", "hooks", "name", "order", "outputs", "saved")
+    ``used`` says that an edge leads here. ``clamp`` is there where the closure can take along a
+    ``"relu"`` done to the result in place (:func:`offer_clamp`).
+    """
+
+    __slots__ = (
+        "backward", "clamp", "edges", "hooks", "name", "order", "outputs", "saved", "used",
+    )  # fmt: skip
 
     def __init__(self, name: str, edges: tuple[Edge | None, ...], backward: Backward) -> None:
         self.name = name
@@ -45,7 +54,9 @@ class Node:
         self.backward: Backward | None = backward
         self.outputs = 1
         self.hooks: list[tuple[int, Hook]] | None = None
-        self.saved: tuple[tuple[Memory, int], ...] = ()
+        self.saved: Saved = ()
+        self.used = False
+        self.clamp: tuple[Memory, int, Callable[[str], Saved]] | None = None
 
     def __repr__(self) -> str:
         return f"<{self.name}Backward>"
@@ -68,6 +79,49 @@ class Node:
         self.backward = None
         self.edges = ()
         self.saved = ()
+        self.clamp = None
+
+
+def saved_of(*values: Any) -> Saved:
+    """The memories of those that are tensors, as they are now."""
+    memories = [v._shared_memory() for v in values if isinstance(v, TensorBase)]
+    return tuple([(memory, memory.version) for memory in memories])
+
+
+def offer_clamp(result: TensorBase, take: Callable[[str], Saved]) -> None:
+    """Say that the step which made `result` can take along a clamp that is done to it in place.
+
+    ``take(activation)`` has it do so and gives what its closure then reads besides.
+    """
+    if result._node is not None:
+        memory = result._shared_memory()
+        result._node.clamp = memory, memory.version, take
+
+
+def joined_clamp(tensor: TensorBase, activation: str) -> bool:
+    """Whether the step that made a tensor takes along a clamp that is now done to it in place.
+
+    So it is where nobody else knows of that step's result: no other step reads it, no hook waits
+    for its gradient, nothing has changed it or looks into its memory.
+    """
+    node = tensor._node
+    if node is None or node.clamp is None or not mode.recording:
+        return False
+    memory, version, take = node.clamp
+    if (
+        node.used
+        or node.hooks
+        or tensor._hooks
+        or tensor._memory is not memory
+        or memory.version != version
+        or memory.exposed
+        or any(ref() is not None for ref in memory.tensors)
+    ):
+        return False
+    node.saved = (*node.saved, *take(activation))
+    node.clamp = None
+    tensor._touch()
+    return True
 
 
 def assign(target: TensorBase, result: TensorBase) -> Result:
@@ -168,6 +222,5 @@ def _node(name: str, inputs: Sequence[Any], backward: Backward, saves: Sequence[
     edges = tuple([v._edge() if isinstance(v, TensorBase) else None for v in inputs])
     node = Node(name, edges, backward)
     if saves:
-        memories = [v._shared_memory() for v in saves if isinstance(v, TensorBase)]
-        node.saved = tuple([(memory, memory.version) for memory in memories])
+        node.saved = saved_of(*saves)
     return node

@@ -49,6 +49,7 @@ class TensorBase:
 
     def _edge(self) -> Edge | None:
         if self._node is not None:
+            self._node.used = True
             return self._node, self._index
         return self if self._requires_grad else None
 

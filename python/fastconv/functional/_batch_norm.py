@@ -9,6 +9,7 @@ import numpy as np
 from .. import _core
 from .._types import Array, Operand
 from ..autograd import TensorBase, needs_grad, raw, record
+from ..tape import Saved, offer_clamp, saved_of
 from ._tools import compiled
 
 __all__ = ["training_step"]
@@ -56,5 +57,15 @@ def training_step(
     def backward(g: Array) -> tuple[Array | None, ...]:
         return _core.batch_norm_backward(g, x, w, b, mean, var, eps, activation, need)
 
-    saves = (input, weight) if activation is None else (input, weight, bias)
-    return record("BatchNorm", y, operands, backward, saves=saves)
+    if activation is not None:
+        return record("BatchNorm", y, operands, backward, saves=(input, weight, bias))
+
+    def take(clamp: str) -> Saved:
+        nonlocal activation
+        activation = clamp
+        return of_bias
+
+    of_bias = saved_of(bias)
+    result = record("BatchNorm", y, operands, backward, saves=(input, weight))
+    offer_clamp(result, take)
+    return result

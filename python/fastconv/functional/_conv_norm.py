@@ -10,6 +10,7 @@ import numpy as np
 from .. import _core
 from .._types import Array
 from ..autograd import record
+from ..tape import Saved, offer_clamp
 from ._tools import compiled
 
 __all__ = ["conv_norm", "fit"]
@@ -84,4 +85,13 @@ def conv_norm(
         return *of_conv, *of_norm
 
     saves = (operands[0], operands[1], operands[3], operands[4])
-    return record("BatchNorm", y, operands, backward, saves=saves)
+    result = record("BatchNorm", y, operands, backward, saves=saves)
+    if activation is None:
+
+        def take(clamp: str) -> Saved:
+            nonlocal activation
+            activation = clamp
+            return ()
+
+        offer_clamp(result, take)
+    return result

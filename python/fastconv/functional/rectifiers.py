@@ -13,6 +13,7 @@ from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, assign, needs_grad, raw, record
 from ..random import generator
+from ..tape import joined_clamp
 from ._activation import activation, in_place
 from ._tools import array_first, compiled, row, row_backward, sum_to
 from .narrow import in_float32
@@ -68,6 +69,9 @@ def relu(input: Operand, inplace: bool = False) -> Result:
         input._before_change()
         np.maximum(input._array, 0, out=input._array)
         input._touch()
+        return input
+    if inplace and joined_clamp(input, "relu"):
+        np.maximum(input._array, 0, out=input._array)
         return input
     y = _relu(input._array)
     result = record("Relu", y, (input,), lambda g: (relu_backward(g, y),), saves_output=not inplace)
