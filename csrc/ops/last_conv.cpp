@@ -248,6 +248,8 @@ bool runs_last(const ConvProblem& p, size_t item, int threads) {
   }
   if (depthwise(p)) return p.c >= lanes() && p.taps() <= 121;
   if (p.groups > 1 || p.k < lanes()) return false;
+  // Packing the weights must not be more than what is saved.
+  if (4 * p.n * p.out_plane() * (p.c + p.k) < p.k * p.reduction()) return false;
   const std::string way = choose(p, Direction::forward, "auto", item, threads, false, "conv").name;
   return way.rfind("winograd", 0) != 0;
 }
