@@ -2,6 +2,7 @@
 // not depend on the number of threads.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #if defined(_OPENMP)
 #include <omp.h>
@@ -57,6 +58,14 @@ inline FloatMode float_mode() {
 inline void set_float_mode(FloatMode) {}
 #endif
 
+// A run of tasks that one thread takes first, the same in one call after the other: what it wrote
+// last time is then in its own caches, not in another core's. Afterwards it helps the others.
+struct alignas(64) Share {
+  std::atomic<int64_t> next;
+  int64_t end;
+};
+constexpr int kMostShares = 64;
+
 // body(task, thread) for every task in [0, tasks), on at most `threads` threads. The body must not
 // throw and must not allocate. Workers run in the caller's floating-point mode (a pool thread may
 // have been born under another).
@@ -66,13 +75,22 @@ void parallel_for(int64_t tasks, int threads, const Body& body) noexcept {
 #if defined(_OPENMP)
   if (threads > 1 && !single_thread_only()) {
     const FloatMode mode = float_mode();
+    const int count = threads < kMostShares ? threads : kMostShares;
+    Share shares[kMostShares];
+    for (int i = 0; i < count; ++i) {
+      shares[i].next.store(tasks * i / count, std::memory_order_relaxed);
+      shares[i].end = tasks * (i + 1) / count;
+    }
 #pragma omp parallel num_threads(threads)
     {
       const FloatMode own = float_mode();
       set_float_mode(mode);
       const int thread = omp_get_thread_num();
-#pragma omp for schedule(dynamic, 1) nowait
-      for (int64_t task = 0; task < tasks; ++task) body(task, thread);
+      for (int i = 0; i < count; ++i) {
+        Share& share = shares[(thread + i) % count];
+        const auto take = [&share] { return share.next.fetch_add(1, std::memory_order_relaxed); };
+        for (int64_t task = take(); task < share.end; task = take()) body(task, thread);
+      }
       set_float_mode(own);
     }
     return;

@@ -94,9 +94,10 @@ class Run {
 
   // One block of pixels and one part of the rows.
   void piece(int64_t index, int thread) const {
-    const int64_t part = index % c_.row_parts;
+    // Part after part: a thread then keeps its part of the weights.
+    const int64_t blocks = c_.pieces(t_.groups) / c_.row_parts, part = index / blocks;
     int64_t group;
-    const Block b = block(index / c_.row_parts, &group);
+    const Block b = block(index % blocks, &group);
     const int64_t r0 = t_.rows * part / c_.row_parts, r1 = t_.rows * (part + 1) / c_.row_parts;
     char* own = scratch_ + size_.shared + thread * size_.per_thread();
     T* strip = reinterpret_cast<T*>(own);
