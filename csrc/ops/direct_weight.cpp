@@ -3,6 +3,7 @@
 // x are read as they lie, once for a whole tile.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "parallel.h"
 #include "rows.h"
@@ -29,7 +30,11 @@ Cut cut(const ConvProblem& p) {
       (p.kg() + p.cg() * p.stride[0] * p.stride[1] * p.stride[2] * reach) * item;
   Cut c;
   c.pixels = cut_pixels(p, std::max(int64_t{24 << 10} / per_pixel, 2 * p.out[2]));
-  c.sums = std::min<int64_t>(8, std::max<int64_t>(1, c.pixels.count()));
+  // Every part clears and folds all sums: not for fewer steps than half a run.
+  const int64_t lanes = kernels().vector_bytes / item;
+  const int64_t steps = p.n * p.out[0] * p.out[1] * ceil_div(p.out[2], lanes);
+  c.sums = std::min(c.pixels.count(), 2 * steps / kRun);
+  c.sums = std::min<int64_t>(8, std::max<int64_t>(1, c.sums));
   return c;
 }
 
@@ -76,8 +81,8 @@ void run_task(const ConvCall<T>& call, const Cut& c, int64_t task, T* parts, cha
       c.pixels.strip ? own.take<T>(c.pixels.images * p.cg() * c.pixels.shape.plane()) : nullptr;
   T* sums = own.take<T>(outputs * lanes);
   T* out = parts + (sum * p.groups + group) * outputs;
-  std::fill_n(out, outputs, T(0));
-  std::fill_n(sums, outputs * lanes, T(0));
+  std::memset(out, 0, outputs * sizeof(T));
+  std::memset(sums, 0, outputs * lanes * sizeof(T));
   for (int64_t ch = 0, j = 0; ch < p.cg(); ++ch) {
     for (int64_t tap = 0; tap < p.taps(); ++tap, ++j) {
       b_off[j] = ch * view.plane + tap_offset(p, c.pixels, tap);
@@ -113,7 +118,7 @@ void run_task(const ConvCall<T>& call, const Cut& c, int64_t task, T* parts, cha
     const int64_t steps = d.segments * ceil_div(d.width, lanes);
     if (run > 0 && run + steps > kRun) {
       gemm.fold(sums, outputs, out);
-      std::fill_n(sums, outputs * lanes, T(0));
+      std::memset(sums, 0, outputs * lanes * sizeof(T));
       run = 0;
     }
     run += steps;

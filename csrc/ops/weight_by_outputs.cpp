@@ -1,4 +1,6 @@
 // The weight gradient with output channels in lanes; see weight_gradient.h.
+#include <cstring>
+
 #include "../isa.h"
 #include "parallel.h"
 #include "weight_gradient.h"
@@ -108,7 +110,7 @@ void run_task(const ConvProblem& p, const Cut& c, const T* input, const T* grad,
   g.rows = cn;
   // Lanes beyond the last output channel are computed and dropped. Whatever the scratch held before
   // would be read as numbers there, and subnormal ones cost a hundred times as much.
-  if (kn % nr != 0) std::fill_n(turned, c.pixels.pixels() * side, T(0));
+  if (kn % nr != 0) std::memset(turned, 0, c.pixels.pixels() * side * sizeof(T));
   Block known{};  // whose offsets are in the tables
   for (int64_t i = 0; i < blocks; ++i) {
     const Block b = pixel_block(p, c.pixels, i);

@@ -1,4 +1,6 @@
 // The weight gradient with kernel positions (channel, tap) in lanes; see weight_gradient.h.
+#include <cstring>
+
 #include "../isa.h"
 #include "parallel.h"
 #include "weight_gradient.h"
@@ -116,7 +118,7 @@ class Run {
     g.lanes = j1 - j0;
     // Idle lanes of the last panel are computed and dropped: stale numbers there might be
     // subnormal, which cost a hundred times as much.
-    if (g.lanes % nr != 0) std::fill_n(panels, c_.lane_part * c_.pixels.pixels(), T(0));
+    if (g.lanes % nr != 0) std::memset(panels, 0, c_.lane_part * c_.pixels.pixels() * sizeof(T));
     const int64_t blocks = c_.pixels.count();
     const int64_t first = blocks * sum / c_.sums, last = blocks * (sum + 1) / c_.sums;
     int64_t known = -1;  // pixels of the block that the offsets are for
