@@ -52,7 +52,7 @@ FC_INLINE void each_vector(T* c, ptrdiff_t c_row, Vec<T> (&acc)[R][NV], const Us
   }
 }
 
-// kUnit: the depth of A is contiguous.
+// kUnit: the depth of A is contiguous; else its rows are, and no address but one changes.
 template <class T, int R, int NV, bool kUnit>
 __attribute__((noinline)) void product_tile(const WinogradProduct<T>& g, const ProductTile<T>& o) {
   constexpr int L = kLanes<T>;
@@ -63,6 +63,7 @@ __attribute__((noinline)) void product_tile(const WinogradProduct<T>& g, const P
   }
   if (g.resume) each_vector(o.c, g.c_row, acc, [](const T* c, Vec<T>& x) { x = load(c); });
   RowsOfA<T, R> a(o.a, g.a_row);
+  const T* column = o.a;
   const T* b = g.b;
   const auto step = [&](int k) FC_LAMBDA {
     Vec<T> bv[NV];
@@ -72,7 +73,7 @@ __attribute__((noinline)) void product_tile(const WinogradProduct<T>& g, const P
     }
     b += b_k;
     FC_UNROLL for (int i = 0; i < R; ++i) {
-      const Vec<T> x = splat(*a.at(i, k));
+      const Vec<T> x = splat(kUnit ? *a.at(i, k) : column[i]);
       FC_UNROLL for (int v = 0; v < NV; ++v) accumulate<T>(acc[i][v], x, bv[v]);
     }
   };
@@ -82,16 +83,20 @@ __attribute__((noinline)) void product_tile(const WinogradProduct<T>& g, const P
     near_a.fetch<3>();
     far_a.fetch<kUnit ? 2 : 3>();
     far_b.fetch<kUnit ? 2 : 3>();
-    a.keep();
     if constexpr (kUnit) {
+      a.keep();
       FC_UNROLL for (int i = 0; i < kStride; ++i) step(i);
       a.advance(kStride);
     } else {
       // Unrolling would save nothing here.
-      _Pragma("GCC unroll 1") for (int i = 0; i < kStride; ++i, a.advance(a_k)) step(0);
+      _Pragma("GCC unroll 1") for (int i = 0; i < kStride; ++i, column += a_k) step(0);
     }
   }
-  for (; k > 0; --k, a.advance(a_k)) step(0);
+  for (; k > 0; --k) {
+    step(0);
+    if constexpr (kUnit) a.advance(1);
+    column += a_k;
+  }
   if (g.add) each_vector(o.c, g.c_row, acc, [](const T* c, Vec<T>& x) { x += load(c); });
   each_vector(o.c, g.c_row, acc, [](T* c, const Vec<T>& x) { store(c, x); });
 }
