@@ -12,6 +12,10 @@ namespace {
 // Doubles make do with tiles of half the height: the code is not small.
 template <class T>
 constexpr int kProductRows = kRegisters == 32 ? (sizeof(T) == 4 ? 14 : 8) : 6;
+// One vector beside rows that are neighbours leaves registers for more: sixteen channels are one
+// tile.
+template <class T>
+constexpr int kNarrowRows = kRegisters == 32 && sizeof(T) == 4 ? 16 : kProductRows<T>;
 template <class T>
 constexpr int kProductLanes = 2 * kLanes<T>;
 
@@ -125,8 +129,11 @@ FC_INLINE ProductFn<T> pick_product(ptrdiff_t rows, RowCounts<R...>) {
 template <class T>
 void winograd_product(const WinogradProduct<T>& g) {
   using Counts = typename MakeRowCounts<kProductRows<T>>::Type;
+  using Narrow = typename MakeRowCounts<kNarrowRows<T>>::Type;
+  const bool unit = g.a_k == 1;
   const int rows = static_cast<int>(g.rows);
-  const int groups = (rows + kProductRows<T> - 1) / kProductRows<T>;
+  const int tallest = g.narrow && !unit ? kNarrowRows<T> : kProductRows<T>;
+  const int groups = (rows + tallest - 1) / tallest;
   const int most = (rows + groups - 1) / groups, whole = rows - groups * (most - 1);
   const ptrdiff_t steps = (g.depth + kStride - 1) / kStride;
   const ptrdiff_t far_a = g.far_a_count / groups, far_b = g.far_b_count / groups;
@@ -136,13 +143,11 @@ void winograd_product(const WinogradProduct<T>& g) {
   for (int i = 0; i < groups; ++i) {
     const int count = i < whole ? most : most - 1;
     const bool last = i + 1 == groups;
-    o.near_a.start(last ? g.next_a : o.a + count * g.a_row, g.a_k == 1 ? count * g.a_row : 0,
-                   steps);
+    o.near_a.start(last ? g.next_a : o.a + count * g.a_row, unit ? count * g.a_row : 0, steps);
     o.far_a.start(g.far_a + i * far_a, far_a, steps);
     o.far_b.start(g.far_b + i * far_b, far_b, steps);
-    const bool unit = g.a_k == 1;
     const auto tile = g.narrow ? unit ? pick_product<T, 1, true>(count, Counts{})
-                                      : pick_product<T, 1, false>(count, Counts{})
+                                      : pick_product<T, 1, false>(count, Narrow{})
                       : unit   ? pick_product<T, 2, true>(count, Counts{})
                                : pick_product<T, 2, false>(count, Counts{});
     tile(g, o);
