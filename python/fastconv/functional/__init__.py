@@ -26,6 +26,7 @@ from . import einsum as _einsum
 from . import elementwise as _elementwise
 from . import extrema as _extrema
 from . import indexing as _indexing
+from . import joining as _joining
 from . import likelihood_loss as _likelihood_loss
 from . import linear as _linear
 from . import loss as _loss
@@ -47,6 +48,7 @@ from . import sigmoids as _sigmoids
 from . import smooth_gates as _smooth_gates
 from . import softmax as _softmax
 from . import stacking as _stacking
+from . import variance as _variance
 from . import vector_norm as _vector_norm
 from .arithmetic import *
 from .backward import *
@@ -65,6 +67,7 @@ from .einsum import *
 from .elementwise import *
 from .extrema import *
 from .indexing import *
+from .joining import *
 from .likelihood_loss import *
 from .linear import *
 from .loss import *
@@ -86,6 +89,7 @@ from .sigmoids import *
 from .smooth_gates import *
 from .softmax import *
 from .stacking import *
+from .variance import *
 from .vector_norm import *
 
 __all__: list[str] = []
@@ -106,6 +110,7 @@ __all__ += _einsum.__all__
 __all__ += _elementwise.__all__
 __all__ += _extrema.__all__
 __all__ += _indexing.__all__
+__all__ += _joining.__all__
 __all__ += _likelihood_loss.__all__
 __all__ += _linear.__all__
 __all__ += _loss.__all__
@@ -127,4 +132,5 @@ __all__ += _sigmoids.__all__
 __all__ += _smooth_gates.__all__
 __all__ += _softmax.__all__
 __all__ += _stacking.__all__
+__all__ += _variance.__all__
 __all__ += _vector_norm.__all__

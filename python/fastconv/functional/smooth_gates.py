@@ -185,7 +185,7 @@ def glu(input: Operand, dim: int = -1) -> Result:
     Dauphin et al., arXiv 1612.08083.
     """
     from .arithmetic import mul
-    from .shape import chunk
+    from .joining import chunk
 
     x = raw(input)
     axis = axis_of(dim, x.ndim, "glu")

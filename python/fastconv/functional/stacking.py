@@ -11,8 +11,9 @@ import numpy as np
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
 from ._tools import axis_of
+from .joining import cat, split
 from .reduction import sum
-from .shape import cat, flip, permute, reshape, split, transpose
+from .shape import flip, permute, reshape, transpose
 
 __all__ = ["diag", "diagonal", "fliplr", "flipud", "hstack", "ravel", "rot90", "tensor_split"]
 __all__ += ["trace", "vstack"]
