@@ -81,8 +81,9 @@ void tiles_in(const WinogradIn<T>& g) {
         for (int c = 0; c < channels; ++c) {
           Vec<T> d[kFrom], r[kTo];
           FC_UNROLL for (int i = 0; i < kFrom; ++i) {
-            d[i] = whole ? load(at[i]) : load_between(at[i], lo, hi);
-            pin(d[i]);
+            Vec<T> x = whole ? load(at[i]) : load_between(at[i], lo, hi);
+            pin(x);
+            d[i] = x;
             at[i] += plane[i];
           }
           Tf::run(d, r);
