@@ -24,6 +24,7 @@ from directions import LINES, operands, rows, run
 from pools import AVG_LINES, MAX_LINES, avg, avg_backward, max_, max_backward
 from problems import parse
 import fastconv
+from fastconv import _core
 
 faulthandler.enable()
 libc = ctypes.CDLL(None, use_errno=True)
@@ -78,6 +79,14 @@ for dtype in ("float32", "float64"):
             except ValueError as refusal:
                 assert "algorithm" in str(refusal), refusal
     fastconv.conv2d_backward(r, x, w)
+    for shape in ((3, 5, 2, 2), (2, 7, 1, 1), (5, 3, 4, 3), (2, 3, 9, 5), (600, 3, 2, 1)):
+        print(side, dtype, "batch_norm", shape, flush=True)
+        x, g = (guarded(np.random.randn(*shape).astype(dtype), side) for _ in range(2))
+        w, b, mean, var = (guarded(np.ones(shape[1], dtype), side) for _ in range(4))
+        for act in (None, "relu", "relu6"):
+            _, m, v = _core.batch_norm(x, w, b, mean, var, 0.1, 1e-5, act)
+            m, v = guarded(m, side), guarded(v, side)
+            _core.batch_norm_backward(g, x, w, b, m, v, 1e-5, act, True)
 print("done")
 '''
 
