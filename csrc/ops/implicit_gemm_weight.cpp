@@ -16,7 +16,9 @@ double product_cost(double rows, double vectors, double pixels) {
   const double slow = filled * std::min(vectors, 4.0) < 8
                           ? 8 / (filled * std::min(vectors, 4.0))
                           : 1.0;  // too few sums to hide the latency
-  return rows * vectors * pixels * 0.5 * std::max(slow, 1 + 0.6 / filled);
+  // Half a tile and more goes along the runs of a row.
+  const double loads = (filled < gemm.mr / 2 ? 1.2 : 0.6) / filled;
+  return rows * vectors * pixels * 0.5 * std::max(slow, 1 + loads);
 }
 
 // Padded or strided, x comes through a strip; split by column phase it comes more slowly.
