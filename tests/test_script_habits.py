@@ -381,3 +381,23 @@ def test_what_is_no_array_is_named() -> None:
     ):
         with pytest.raises(TypeError, match=words):
             call()
+
+
+def test_out_is_checked_before_it_is_written() -> None:
+    x, w = np.ones((1, 2, 4, 4), np.float32), np.ones((2, 3, 2, 2), np.float32)
+    y = fastconv.conv_transpose2d(x, w)
+    closed = np.zeros_like(y)
+    closed.flags.writeable = False
+    whole = np.zeros(y.size + 8, np.float32)
+    inside = whole[: x.size].reshape(x.shape)
+    for given, out, error, words in (
+        (x, closed, ValueError, "conv_transpose2d: out must be writable"),
+        (x, y.astype(np.float64), TypeError, "conv_transpose2d: out must be float32"),
+        (x, y[..., :1], ValueError, "conv_transpose2d: out must have shape"),
+        (x, [0.0], TypeError, "conv_transpose2d: out must be an array, but got list"),
+        (inside, whole[8:].reshape(y.shape), ValueError, "out must not overlap an input"),
+    ):
+        with pytest.raises(error, match=words):
+            fastconv.conv_transpose2d(given, w, out=out)
+    assert not whole.any()
+    assert fastconv.conv_transpose2d(x, w, out=closed.copy()).tolist() == y.tolist()

@@ -165,7 +165,7 @@ ROWS = [
                     bad(ValueError, "groups=3", a(1, 1, 3, 3), _ONE, groups=3),
                     bad(ValueError, "Output size is too small", a(1, 1, 3, 3), _ONE, padding=6),
                     bad(ValueError, "bias of size", a(1, 1, 3, 3), _ONE, a(5)),
-                    bad(ValueError, "out must be", a(1, 1, 3, 3), _ONE, out=np.zeros(3)),
+                    bad(ValueError, "out must have shape", a(1, 1, 3, 3), _ONE, out=np.zeros(3)),
                 ],
             ),
             (3, [call(a(1, 2, 3, 3, 2), a(2, 3, 2, 3, 3), None, 2, (0, 1, 1))], []),

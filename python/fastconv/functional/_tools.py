@@ -136,6 +136,23 @@ def array_first(name: str, input: Any, argument: str = "input") -> Any:
     return input
 
 
+def written(name: str, out: Array, result: Array, *inputs: Any) -> Array:
+    """`out` with the values of `result`; it must fit, and share no memory with the inputs."""
+    out = raw(out)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name}: out must be an array, but got {type(out).__name__}")
+    if out.dtype != result.dtype:
+        raise TypeError(f"{name}: out must be {result.dtype} like the result, but got {out.dtype}")
+    if out.shape != result.shape:
+        raise ValueError(f"{name}: out must have shape {result.shape}, but got shape {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError(f"{name}: out must be writable, but is read-only")
+    if any(isinstance(a, np.ndarray) and np.may_share_memory(out, a) for a in inputs):
+        raise ValueError(f"{name}: out must not overlap an input in memory")
+    out[...] = result
+    return out
+
+
 def fit_together(name: str, **operands: Any) -> Shape:
     """The shape that arrays broadcast to, or ValueError naming them."""
     shapes = {argument: np.shape(raw(value)) for argument, value in operands.items()}

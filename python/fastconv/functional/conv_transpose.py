@@ -10,7 +10,7 @@ import numpy as np
 from .. import _core
 from .._types import Array, Ints, Operand, Result
 from ..autograd import TensorBase, needs_grad, raw, record, wrap
-from ._tools import ints
+from ._tools import ints, written
 from .conv_gradients import ConvGrads
 from .convert import laid_out_as
 from .narrow import in_float32
@@ -134,15 +134,7 @@ def _forward(
         y += bias.reshape((-1,) + (1,) * rank)
     if out is None:
         return y
-    if out.shape != y.shape or out.dtype != y.dtype:
-        raise ValueError(
-            f"conv_transpose{rank}d: out must be {y.dtype} of shape {y.shape}, "
-            f"got {out.dtype} of shape {out.shape}"
-        )
-    if any(np.may_share_memory(out, a) for a in (x, w) + (() if bias is None else (bias,))):
-        raise ValueError(f"conv_transpose{rank}d: out overlaps an input")
-    out[...] = y
-    return out
+    return written(f"conv_transpose{rank}d", out, y, x, w, bias)
 
 
 def _backward(

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._types import Array
 from ..autograd import TensorBase, raw
-from ._tools import array_first, is_half, no_array
+from ._tools import array_first, is_half, no_array, written
 from .convert import cast
 
 __all__ = ["floats_only", "in_float32", "is_half", "widened"]
@@ -74,12 +74,7 @@ def widened(
         return tuple(back(v) for v in result)
     if out is None:
         return back(result)
-    if out.dtype != narrow:
-        raise TypeError(f"{name}: out must be {narrow} like the result, but got {out.dtype}")
-    if out.shape != result.shape:
-        raise ValueError(f"{name}: out must be of shape {result.shape}, but got {out.shape}")
-    out[...] = result
-    return out
+    return written(name, out, back(result), *arrays)
 
 
 def in_float32(function: Function, *, whole: bool = True) -> Function:
@@ -128,13 +123,7 @@ def in_float32(function: Function, *, whole: bool = True) -> Function:
         result = narrow(function(*map(wide, args), **{k: wide(v) for k, v in kwargs.items()}))
         if out is None:
             return result
-        if out.shape != result.shape or out.dtype != own:
-            raise ValueError(
-                f"{function.__name__}: out must be {own} of shape {result.shape}, "
-                f"got {out.dtype} of shape {out.shape}"
-            )
-        out[...] = result
-        return out
+        return written(function.__name__, out, np.asarray(result), *map(raw, args))
 
     return call  # type: ignore[return-value]
 
