@@ -233,8 +233,8 @@ double cost(const ConvProblem& p, size_t item, bool) {
   const double cg = static_cast<double>(p.cg());
   const double c_vectors = std::ceil(cg / lanes);
   const double k_vectors = std::ceil(static_cast<double>(p.kg()) / lanes);
-  const double product = points * cg * k_vectors * (tiles * 0.62 + 2);
-  return static_cast<double>(p.groups) * ((c_vectors + k_vectors) * tiles * points * 7.5 + product +
+  const double product = points * cg * k_vectors * (tiles * 0.58 + 3);
+  return static_cast<double>(p.groups) * ((c_vectors + k_vectors) * tiles * points * 6.9 + product +
                                           cg * k_vectors * points * 2.5) +
          4000;
 }

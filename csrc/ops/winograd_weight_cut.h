@@ -30,7 +30,7 @@ inline void share(int64_t c_vectors, int64_t k_pieces, double piece, double lane
     const int64_t ks = std::min(wanted / cs, k_pieces);
     const double x = static_cast<double>(ceil_div(c_vectors, cs));
     const double g = static_cast<double>(ceil_div(k_pieces, ks)) * piece;
-    const double cost = x * lanes * g * 0.62 + (x + g) * 7.5;
+    const double cost = x * lanes * g * 0.58 + (x + g) * 6.9;
     if (cost >= least) continue;
     least = cost;
     c->c_splits = cs;
