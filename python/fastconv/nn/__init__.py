@@ -22,3 +22,4 @@ from .parameter import Parameter as Parameter
 from .pooling import *
 from .ranking import *
 from .resample import *
+from .row_norm import *

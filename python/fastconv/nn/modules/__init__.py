@@ -19,6 +19,7 @@ from .. import norm as _norm
 from .. import padding as _padding
 from .. import pooling as _pooling
 from .. import resample as _resample
+from .. import row_norm as _row_norm
 from ..activation import *
 from ..container import *
 from ..conv import *
@@ -30,6 +31,7 @@ from ..norm import *
 from ..padding import *
 from ..pooling import *
 from ..resample import *
+from ..row_norm import *
 from . import utils as utils
 
 _PLACES = {
@@ -44,7 +46,7 @@ _PLACES = {
     "linear": _linear,
     "loss": _loss,
     "module": _module,
-    "normalization": _norm,
+    "normalization": _row_norm,
     "padding": _padding,
     "pixelshuffle": _resample,
     "pooling": _pooling,
