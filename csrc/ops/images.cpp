@@ -148,7 +148,7 @@ void run(const ConvCall<T>& call) {
 
 bool supports(const ConvProblem& p) {
   constexpr int64_t kFar = int64_t{1} << 40;
-  return p.n > 1 && p.stride[2] == 1 && p.in[2] + p.pad_lo[2] + p.pad_hi[2] < kFar;
+  return p.n > 0 && p.stride[2] == 1 && p.in[2] + p.pad_lo[2] + p.pad_hi[2] < kFar;
 }
 
 template <Direction D>
