@@ -1,6 +1,7 @@
-// Fully connected layers: convolutions whose window is the whole image.
+// Fully connected layers, convolutions whose window is the whole image, and products of matrices.
 #include "../ops/conv.h"
 #include "../ops/parallel.h"
+#include "../ops/product.h"
 #include "arrays.h"
 #include "module.h"
 
@@ -119,9 +120,61 @@ PyObject* linear_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   });
 }
 
+// Matrices as the product takes them: the array itself where their rows or their columns lie one
+// behind the other, else a copy that lies by rows.
+struct Matrices {
+  Matrices(PyArrayObject* a, bool may_lie_by_columns) {
+    const int rank = PyArray_NDIM(a);
+    if (may_lie_by_columns && !PyArray_IS_C_CONTIGUOUS(a)) {
+      array = Ref(PyArray_SwapAxes(a, rank - 2, rank - 1));
+      if (PyArray_ISCARRAY_RO(array.array())) {
+        lies = Lies::columns;
+        return;
+      }
+    }
+    array = dense(a);
+  }
+  Ref array;
+  Lies lies = Lies::rows;
+};
+
+// product(a, b) -> (..., M, N) of a (..., M, K) and b (..., K, N); nothing is copied where matrices
+// are transposed in memory, but for both
+PyObject* product(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 2);
+    PyArrayObject* left = float_array("matmul", "input", args[0]);
+    PyArrayObject* right = float_array_like("matmul", "other", args[1], left);
+    Shape shape = shape_of(left), other = shape_of(right);
+    const int rank = shape.n;
+    bool fit = rank >= 2 && other.n == rank && shape[rank - 1] == other[rank - 2];
+    int64_t batch = 1;
+    for (int i = 0; fit && i < rank - 2; ++i) {
+      fit = shape[i] == other[i];
+      batch *= shape[i];
+    }
+    if (!fit || PyArray_SIZE(left) == 0 || PyArray_SIZE(right) == 0) {
+      throw std::invalid_argument("matmul: expected arrays (..., M, K) and (..., K, N), got " +
+                                  shape_text(shape) + " and " + shape_text(other));
+    }
+    const int64_t m = shape[rank - 2], k = shape[rank - 1], n = other[rank - 1];
+    shape[rank - 1] = n;
+    const Matrices a(left, true), b(right, a.lies == Lies::rows);
+    const int type = PyArray_TYPE(left);
+    Ref out = new_array(shape, type);
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      matrix_product(data<T>(a.array), a.lies, data<T>(b.array), b.lies, batch, m, n, k,
+                     data<T>(out));
+    });
+    return out.release();
+  });
+}
+
 PyMethodDef kMethods[] = {
     FASTCONV_METHOD(linear),
     FASTCONV_METHOD(linear_backward),
+    FASTCONV_METHOD(product),
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -225,11 +224,20 @@ def binary(ufunc: np.ufunc, a: Any, b: Any) -> Any:
 
 
 def product(a: Array, b: Array) -> Array:
-    """Matrix product; large results stand in recycled memory."""
-    shape = (*a.shape[:-1], b.shape[-1])
-    if a.ndim < 2 or b.ndim != 2 or math.prod(shape) < _LARGE or not compiled(a, b):
+    """``a @ b`` by the kernels of 1x1 convolutions, where both are matrices or batches of them.
+
+    NumPy's own product brings a pool of threads, which keeps the processors busy waiting long after
+    it is done: a training step that used both pools would take several times as long.
+    """
+    if not compiled(a, b) or a.ndim < 2 or b.ndim < 2 or not a.size or not b.size:
         return np.asarray(np.matmul(a, b))
-    return np.matmul(a, b, out=_core.empty(shape, a.itemsize))
+    if b.ndim == 2:
+        rows = a.reshape(-1, a.shape[-1]) if a.ndim > 2 else a
+        y = _core.product(rows, b)
+        return y.reshape(*a.shape[:-1], b.shape[1]) if a.ndim > 2 else y
+    if a.shape[:-2] == b.shape[:-2]:
+        return _core.product(a, b)
+    return np.asarray(np.matmul(a, b))
 
 
 def row(

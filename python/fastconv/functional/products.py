@@ -6,7 +6,7 @@ import numpy as np
 
 from .._types import Array, Operand, Result
 from ..autograd import needs_grad, raw, record
-from ._tools import sum_to
+from ._tools import product, sum_to
 from .arithmetic import _both, add, div, mul
 from .narrow import in_float32
 
@@ -46,8 +46,8 @@ def matmul_backward(grad_output: Array, input: Array, other: Array) -> tuple[Arr
         g = np.expand_dims(g, -2 if other.ndim > 1 else 0)
     if other.ndim == 1:
         g = np.expand_dims(g, -1)
-    ga = sum_to(np.matmul(g, np.swapaxes(b, -1, -2)), a.shape)
-    gb = sum_to(np.matmul(np.swapaxes(a, -1, -2), g), b.shape)
+    ga = sum_to(product(g, np.swapaxes(b, -1, -2)), a.shape)
+    gb = sum_to(product(np.swapaxes(a, -1, -2), g), b.shape)
     assert ga is not None
     assert gb is not None
     return ga.reshape(input.shape), gb.reshape(other.shape)
@@ -74,14 +74,14 @@ def matmul(input: Operand, other: Operand) -> Result:
         If the inner extents differ.
     """
     a, b, taped = _both(input, other)
-    y = np.matmul(a, b)
+    y = product(a, b)
     if not taped:
         return y
     need_a, need_b = needs_grad(input), needs_grad(other)
 
     def backward(g: Array) -> tuple[Array | None, ...]:
         if a.ndim == b.ndim == 2:
-            return (g @ b.T if need_a else None), (a.T @ g if need_b else None)
+            return (product(g, b.T) if need_a else None), (product(a.T, g) if need_b else None)
         ga, gb = matmul_backward(g, a, b)
         return (ga if need_a else None), (gb if need_b else None)
 
