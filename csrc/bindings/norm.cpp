@@ -136,15 +136,9 @@ PyObject* py_norm_sets(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
         num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      const T infinity = std::numeric_limits<T>::infinity();
-      if (last) {
-        norm_statistics_last(shape, data<T>(x), data<T>(mean), data<T>(var), threads);
-        norm_apply_last<T>(shape, data<T>(x), data<T>(mean), data<T>(var), data<T>(weight),
-                           data<T>(bias), nullptr, eps, -infinity, infinity, data<T>(y), threads);
-      } else {
-        norm_sets(shape, data<T>(x), data<T>(weight), data<T>(bias), eps, data<T>(mean),
-                  data<T>(var), data<T>(y), threads);
-      }
+      const auto run = last ? norm_sets_last<T> : norm_sets<T>;
+      run(shape, data<T>(x), data<T>(weight), data<T>(bias), eps, data<T>(mean), data<T>(var),
+          data<T>(y), threads);
     });
     return Ref(Py_BuildValue("(NNN)", y.release(), mean.release(), var.release())).release();
   });

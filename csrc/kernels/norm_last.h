@@ -33,10 +33,14 @@ struct Widened {
   }
   ptrdiff_t after() const { return high * wide; }  // where the rows begin that are left
   void repeat(const T* from, T* to) const {
-    for (ptrdiff_t i = 0; i < wide; ++i) to[i] = from[i % c];
+    for (ptrdiff_t r = 0; r < kRows; ++r, to += c) {
+      for (ptrdiff_t i = 0; i < c; ++i) to[i] = from[i];
+    }
   }
   void add_up(const T* from, T* to) const {
-    for (ptrdiff_t i = 0; i < wide; ++i) to[i % c] += from[i];
+    for (ptrdiff_t r = 0; r < kRows; ++r, from += c) {
+      for (ptrdiff_t i = 0; i < c; ++i) to[i] += from[i];
+    }
   }
   ptrdiff_t c, wide, high, rest;
 };

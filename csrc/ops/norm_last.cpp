@@ -1,182 +1,159 @@
 #include "norm_last.h"
 
-#include <algorithm>
-#include <cmath>
+#include <limits>
 #include <vector>
 
-#include "../isa.h"
-#include "parallel.h"
+#include "norm_domains.h"
 
 namespace fastconv {
 namespace {
 
-constexpr int64_t kRows = 128;  // of a partial sum; with some hundred channels they stay in cache
-
+// Each block about its own mean, so that memory is read once; then blocks are joined (Chan).
 template <class T>
-const auto& kernels_of() {
-  if constexpr (sizeof(T) == 4) {
-    return kernels().norm->last32;
-  } else {
-    return kernels().norm->last64;
-  }
-}
+class Statistics {
+ public:
+  Statistics(const Domains& d, const T* x, T* mean, T* var)
+      : d(d),
+        x_(x),
+        mean_(mean),
+        var_(var),
+        sums_(static_cast<size_t>(3 * d.tasks() * d.c)),
+        squares_(sums_.data() + d.tasks() * d.c),
+        means_(squares_ + d.tasks() * d.c) {}
 
-// Rows that are normalised with the same numbers: all of them in batch norm, else those of an
-// image. They are cut into blocks.
-struct Domains {
-  int64_t count, rows, blocks, c;
-  int64_t sets, channels;  // of a domain; channels of a set
-
-  explicit Domains(const NormShape& s)
-      : count(s.groups ? s.n : 1),
-        rows(s.groups ? s.s : s.n * s.s),
-        blocks((rows + kRows - 1) / kRows),
-        c(s.c),
-        sets(s.groups ? s.groups : s.c),
-        channels(s.c / sets) {}
-  int64_t tasks() const { return count * blocks; }
-  int64_t rows_of(int64_t task) const { return std::min(kRows, rows - task % blocks * kRows); }
-  int64_t at(int64_t task) const { return (task / blocks * rows + task % blocks * kRows) * c; }
-  int64_t set_of(int64_t domain, int64_t channel) const {
-    return domain * sets + channel / channels;
+  void measure(int64_t task) {
+    const int64_t rows = d.rows_of(task), part = task * d.c;
+    T* const sums = sums_.data() + part;
+    kernel_.sums(x_ + d.at(task), rows, d.c, d.c, sums);
+    for (int64_t c = 0; c < d.c; ++c) means_[part + c] = sums[c] / static_cast<T>(rows);
+    kernel_.squares(x_ + d.at(task), means_ + part, rows, d.c, d.c, squares_ + part);
   }
+
+  void join(int64_t domain) {
+    const int64_t first = domain * d.blocks, last = first + d.blocks;
+    const double count = static_cast<double>(d.rows * d.channels);
+    for (int64_t i = 0; i < d.sets; ++i) {
+      double total = 0, spread = 0;
+      for (int64_t b = first; b < last; ++b) {
+        const T* sums = sums_.data() + b * d.c + i * d.channels;
+        total += sum_of(d.channels, [&](int64_t c) { return static_cast<double>(sums[c]); });
+      }
+      const double m = total / count;
+      for (int64_t b = first; b < last; ++b) {
+        const int64_t at = b * d.c + i * d.channels;
+        const double rows = static_cast<double>(d.rows_of(b));
+        spread += sum_of(d.channels, [&](int64_t c) {
+          const double off = static_cast<double>(means_[at + c]) - m;
+          return static_cast<double>(squares_[at + c]) + rows * off * off;
+        });
+      }
+      mean_[domain * d.sets + i] = static_cast<T>(m);
+      var_[domain * d.sets + i] = static_cast<T>(spread / count);
+    }
+  }
+
+ private:
+  const NormLastKernels<T>& kernel_ = kernels_of<T>();
+  const Domains& d;
+  const T* x_;
+  T *mean_, *var_;
+  std::vector<T> sums_;
+  T *squares_, *means_;
 };
 
+// y = clamp(x * scale + shift + residual)
 template <class T>
-double inverse_root(T var, double eps) {
-  return 1.0 / std::sqrt(static_cast<double>(var) + eps);
-}
+class Application {
+ public:
+  Application(const Domains& d, const T* x, const T* mean, const T* var, const T* weight,
+              const T* bias, const T* residual, double eps, T lo, T hi, T* y)
+      : d(d),
+        x_(x),
+        mean_(mean),
+        var_(var),
+        weight_(weight),
+        bias_(bias),
+        residual_(residual),
+        eps_(eps),
+        lo_(lo),
+        hi_(hi),
+        y_(y),
+        scale_(static_cast<size_t>(2 * d.count * d.c)),
+        shift_(scale_.data() + d.count * d.c) {}
+
+  void numbers(int64_t domain) {
+    T *const scale = scale_.data() + domain * d.c, *const shift = shift_ + domain * d.c;
+    for (int64_t i = 0; i < d.sets; ++i) {
+      const int64_t set = domain * d.sets + i;
+      const T root = static_cast<T>(inverse_root(var_[set], eps_));
+      for (int64_t c = i * d.channels; c < (i + 1) * d.channels; ++c) {
+        scale[c] = root * (weight_ ? weight_[c] : T(1));
+        shift[c] = (bias_ ? bias_[c] : T(0)) - mean_[set] * scale[c];
+      }
+    }
+  }
+
+  void apply(int64_t task) const {
+    const int64_t at = d.at(task), own = task / d.blocks * d.c;
+    kernel_.affine(x_ + at, residual_ ? residual_ + at : nullptr, y_ + at, d.rows_of(task), d.c,
+                   d.c, scale_.data() + own, shift_ + own, lo_, hi_);
+  }
+
+ private:
+  const NormLastKernels<T>& kernel_ = kernels_of<T>();
+  const Domains& d;
+  const T *x_, *mean_, *var_, *weight_, *bias_, *residual_;
+  double eps_;
+  T lo_, hi_;
+  T* y_;
+  std::vector<T> scale_;
+  T* shift_;
+};
 
 }  // namespace
 
-// Each block about its own mean, so that memory is read once; then blocks are joined (Chan).
 template <class T>
 void norm_statistics_last(const NormShape& shape, const T* x, T* mean, T* var, int threads) {
-  const auto& kernel = kernels_of<T>();
   const Domains d(shape);
-  std::vector<T> sums(static_cast<size_t>(3 * d.tasks() * d.c));
-  T* const squares = sums.data() + d.tasks() * d.c;
-  T* const means = squares + d.tasks() * d.c;
-  parallel_for(d.tasks(), threads, [&](int64_t task, int) {
-    const int64_t rows = d.rows_of(task), part = task * d.c;
-    kernel.sums(x + d.at(task), rows, d.c, d.c, sums.data() + part);
-    for (int64_t c = 0; c < d.c; ++c) {
-      means[part + c] = sums[static_cast<size_t>(part + c)] / static_cast<T>(rows);
-    }
-    kernel.squares(x + d.at(task), means + part, rows, d.c, d.c, squares + part);
-  });
-  for (int64_t set = 0; set < d.count * d.sets; ++set) {
-    const int64_t domain = set / d.sets, c0 = set % d.sets * d.channels;
-    const double count = static_cast<double>(d.rows * d.channels);
-    double total = 0, spread = 0;
-    const auto each = [&](const auto& body) {
-      for (int64_t b = domain * d.blocks; b < (domain + 1) * d.blocks; ++b) {
-        for (int64_t c = c0; c < c0 + d.channels; ++c) body(b, b * d.c + c);
-      }
-    };
-    each([&](int64_t, int64_t i) { total += static_cast<double>(sums[static_cast<size_t>(i)]); });
-    const double m = total / count;
-    each([&](int64_t b, int64_t i) {
-      const double off = static_cast<double>(means[i]) - m;
-      spread += static_cast<double>(squares[i]) + static_cast<double>(d.rows_of(b)) * off * off;
-    });
-    mean[set] = static_cast<T>(m);
-    var[set] = static_cast<T>(spread / count);
-  }
+  Statistics<T> statistics(d, x, mean, var);
+  by_domains(
+      d, threads, [&](int64_t task) { statistics.measure(task); },
+      [&](int64_t domain) { statistics.join(domain); }, nothing);
 }
 
 template <class T>
 void norm_apply_last(const NormShape& shape, const T* x, const T* mean, const T* var,
                      const T* weight, const T* bias, const T* residual, double eps, T lo, T hi,
                      T* y, int threads) {
-  const auto& kernel = kernels_of<T>();
   const Domains d(shape);
-  std::vector<T> scale(static_cast<size_t>(d.count * d.c)), shift(scale.size());
-  size_t i = 0;
-  for (int64_t set = 0; set < d.count * d.sets; ++set) {
-    const T root = static_cast<T>(inverse_root(var[set], eps));
-    for (int64_t j = 0; j < d.channels; ++j, ++i) {
-      const int64_t c = set % d.sets * d.channels + j;
-      scale[i] = root * (weight ? weight[c] : T(1));
-      shift[i] = (bias ? bias[c] : T(0)) - mean[set] * scale[i];
-    }
-  }
-  parallel_for(d.tasks(), threads, [&](int64_t task, int) {
-    const int64_t at = d.at(task), own = task / d.blocks * d.c;
-    kernel.affine(x + at, residual ? residual + at : nullptr, y + at, d.rows_of(task), d.c, d.c,
-                  scale.data() + own, shift.data() + own, lo, hi);
-  });
+  Application<T> norm(d, x, mean, var, weight, bias, residual, eps, lo, hi, y);
+  by_domains(
+      d, threads, nothing, [&](int64_t domain) { norm.numbers(domain); },
+      [&](int64_t task) { norm.apply(task); });
 }
 
-// As norm_backward: with m1 = <w g>, m2 = <w g xhat> over a set, dx = a g + b x + k with a number
-// each for every channel.
 template <class T>
-void norm_backward_last(const NormShape& shape, const T* g, const T* x, const T* mean, const T* var,
-                        const T* weight, double eps, bool fixed, T* dx, T* dweight, T* dbias,
-                        int threads) {
-  const auto& kernel = kernels_of<T>();
+void norm_sets_last(const NormShape& shape, const T* x, const T* weight, const T* bias, double eps,
+                    T* mean, T* var, T* y, int threads) {
+  constexpr T infinity = std::numeric_limits<T>::infinity();
   const Domains d(shape);
-  const size_t all = static_cast<size_t>(d.count * d.c);
-  std::vector<T> centre(all), a(all), b(all), k(all);
-  for (size_t i = 0; i < all; ++i) {
-    const int64_t at = static_cast<int64_t>(i);
-    centre[i] = mean[d.set_of(at / d.c, at % d.c)];
-  }
-  std::vector<T> parts(static_cast<size_t>(2 * d.tasks() * d.c));
-  parallel_for(d.tasks(), threads, [&](int64_t task, int) {
-    kernel.dots(g + d.at(task), x + d.at(task), centre.data() + task / d.blocks * d.c,
-                d.rows_of(task), d.c, d.c, nullptr, parts.data() + 2 * task * d.c);
-  });
-  std::vector<double> sum(2 * all);  // of g and of g xhat, for each domain and channel
-  for (int64_t task = 0; task < d.tasks(); ++task) {
-    for (int64_t c = 0; c < d.c; ++c) {
-      const size_t i = static_cast<size_t>(task / d.blocks * d.c + c);
-      const size_t from = static_cast<size_t>(2 * task * d.c + c);
-      sum[2 * i] += static_cast<double>(parts[from]);
-      sum[2 * i + 1] += static_cast<double>(parts[from + static_cast<size_t>(d.c)]);
-    }
-  }
-  for (int64_t set = 0; set < d.count * d.sets; ++set) {
-    const int64_t first = set / d.sets * d.c + set % d.sets * d.channels;
-    const double r = inverse_root(var[set], eps), count = static_cast<double>(d.rows * d.channels);
-    double m1 = 0, m2 = 0;
-    for (int64_t i = first; i < first + d.channels; ++i) {
-      const double w = weight ? static_cast<double>(weight[i % d.c]) : 1.0;
-      sum[static_cast<size_t>(2 * i + 1)] *= r;
-      m1 += w * sum[static_cast<size_t>(2 * i)];
-      m2 += w * sum[static_cast<size_t>(2 * i + 1)];
-    }
-    if (fixed) m1 = m2 = 0;
-    for (int64_t i = first; i < first + d.channels; ++i) {
-      const size_t at = static_cast<size_t>(i);
-      a[at] = static_cast<T>(r) * (weight ? weight[i % d.c] : T(1));
-      b[at] = static_cast<T>(-r * r * m2 / count);
-      k[at] = static_cast<T>(-r * m1 / count) - b[at] * mean[set];
-    }
-  }
-  for (int64_t c = 0; c < d.c && (dweight || dbias); ++c) {
-    double first = 0, second = 0;
-    for (int64_t domain = 0; domain < d.count; ++domain) {
-      first += sum[static_cast<size_t>(2 * (domain * d.c + c))];
-      second += sum[static_cast<size_t>(2 * (domain * d.c + c) + 1)];
-    }
-    if (dbias) dbias[c] = static_cast<T>(first);
-    if (dweight) dweight[c] = static_cast<T>(second);
-  }
-  if (!dx) return;
-  parallel_for(d.tasks(), threads, [&](int64_t task, int) {
-    const int64_t at = d.at(task), own = task / d.blocks * d.c;
-    kernel.affine2(g + at, x + at, dx + at, d.rows_of(task), d.c, d.c, a.data() + own,
-                   b.data() + own, k.data() + own, nullptr);
-  });
+  Statistics<T> statistics(d, x, mean, var);
+  Application<T> norm(d, x, mean, var, weight, bias, nullptr, eps, -infinity, infinity, y);
+  by_domains(
+      d, threads, [&](int64_t task) { statistics.measure(task); },
+      [&](int64_t domain) {
+        statistics.join(domain);
+        norm.numbers(domain);
+      },
+      [&](int64_t task) { norm.apply(task); });
 }
 
-#define FASTCONV_INSTANTIATE(T)                                                                 \
-  template void norm_statistics_last<T>(const NormShape&, const T*, T*, T*, int);               \
-  template void norm_apply_last<T>(const NormShape&, const T*, const T*, const T*, const T*,    \
-                                   const T*, const T*, double, T, T, T*, int);                  \
-  template void norm_backward_last<T>(const NormShape&, const T*, const T*, const T*, const T*, \
-                                      const T*, double, bool, T*, T*, T*, int);
+#define FASTCONV_INSTANTIATE(T)                                                                   \
+  template void norm_statistics_last<T>(const NormShape&, const T*, T*, T*, int);                 \
+  template void norm_apply_last<T>(const NormShape&, const T*, const T*, const T*, const T*,      \
+                                   const T*, const T*, double, T, T, T*, int);                    \
+  template void norm_sets_last<T>(const NormShape&, const T*, const T*, const T*, double, T*, T*, \
+                                  T*, int);
 FASTCONV_INSTANTIATE(float)
 FASTCONV_INSTANTIATE(double)
 

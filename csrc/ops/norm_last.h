@@ -15,6 +15,10 @@ void norm_apply_last(const NormShape& shape, const T* x, const T* mean, const T*
                      T* y, int threads);
 
 template <class T>
+void norm_sets_last(const NormShape& shape, const T* x, const T* weight, const T* bias, double eps,
+                    T* mean, T* var, T* y, int threads);
+
+template <class T>
 void norm_backward_last(const NormShape& shape, const T* g, const T* x, const T* mean, const T* var,
                         const T* weight, double eps, bool fixed, T* dx, T* dweight, T* dbias,
                         int threads);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -60,10 +59,24 @@ class Taps:
         return m.astype(dtype)  # type: ignore[call-overload, no-any-return]
 
 
-def resized(name: str, x: Array, plan: Sequence[Taps | None]) -> Array:
-    """The last axes of `x` resized, each by its taps; None leaves one as it is."""
+class Plan(tuple["Taps | None", ...]):
+    """How the last axes are resized, each by its taps; None leaves one as it is."""
+
+    @cached_property
+    def tables(self) -> tuple[Table | None, ...]:
+        """Of all axes, as the compiled engine reads them."""
+        return tuple(None if t is None else t.table for t in self)
+
+    @cached_property
+    def turned(self) -> tuple[Table | None, ...]:
+        """Those of the gradient."""
+        return tuple(None if t is None else t.turned for t in self)
+
+
+def resized(name: str, x: Array, plan: Plan) -> Array:
+    """The last axes of `x` resized by `plan`."""
     if compiled(x):
-        return _core.resample(name, x, tuple(None if t is None else t.table for t in plan))
+        return _core.resample(name, x, plan.tables)
     for axis, taps in enumerate(plan, x.ndim - len(plan)):
         if taps is not None and taps.plain:
             x = np.take(x, taps.sources[:, 0], axis)
@@ -72,10 +85,10 @@ def resized(name: str, x: Array, plan: Sequence[Taps | None]) -> Array:
     return x
 
 
-def resized_backward(name: str, g: Array, plan: Sequence[Taps | None]) -> Array:
+def resized_backward(name: str, g: Array, plan: Plan) -> Array:
     """The gradient of :func:`resized` with respect to its input."""
     if compiled(g):
-        return _core.resample(name, g, tuple(None if t is None else t.turned for t in plan))
+        return _core.resample(name, g, plan.turned)
     for axis, taps in enumerate(plan, g.ndim - len(plan)):
         if taps is not None:
             g = _product(g, axis, taps.matrix(g.dtype).T)

@@ -10,7 +10,7 @@ import numpy as np
 from .. import _core
 from .._types import Array, DType, Operand, Result
 from ..autograd import TensorBase, raw, record
-from ._taps import Taps, resized_backward
+from ._taps import Plan, Taps, resized_backward
 from ._tools import array_first, is_half
 
 __all__ = ["pad", "pad_backward"]
@@ -128,10 +128,11 @@ def pad_backward(
         return grad_output
     # The last axes at once, at most three; channels-last memory where two are in front.
     few = min(max(len(shape) - 2, len(shape) - padded[0], 1), 3)
-    g = resized_backward("pad_backward", grad_output, plan[-few:])
+    g = resized_backward("pad_backward", grad_output, Plan(plan[-few:]))
     for axis in padded:
         if axis < len(shape) - few:
-            last = resized_backward("pad_backward", np.moveaxis(g, axis, -1), plan[axis : axis + 1])
+            last = np.moveaxis(g, axis, -1)
+            last = resized_backward("pad_backward", last, Plan(plan[axis : axis + 1]))
             g = np.moveaxis(last, -1, axis)
     return g
 

@@ -12,7 +12,7 @@ import numpy as np
 from .. import _core
 from .._types import Array, Operand, Result
 from ..autograd import TensorBase, raw, record
-from ._taps import Taps, resized, resized_backward
+from ._taps import Plan, Taps, resized, resized_backward
 from ._tools import compiled, is_float
 from .narrow import floats_only, in_float32
 from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-def _resized(name: str, input: Operand, plan: list[Taps | None]) -> Result:
+def _resized(name: str, input: Operand, plan: Plan) -> Result:
     """The last axes by `plan`, with its gradient on the tape."""
     x = raw(input)
     y = resized(name, x, plan)
@@ -93,7 +93,7 @@ def _adaptive_average(rank: int, input: Operand, output_size: Any) -> Result:
     y = _core.adaptive_pool(name, rank, x, sizes, False) if compiled(x) else None
     if y is not None and not isinstance(input, TensorBase):
         return y
-    plan = [_windows(n, o) for n, o in zip(spatial, sizes, strict=True)]
+    plan = Plan(_windows(n, o) for n, o in zip(spatial, sizes, strict=True))
     if y is None:
         return _resized(name, input, plan)
     title = f"AdaptiveAvgPool{rank}d"
@@ -230,47 +230,69 @@ def interpolate(
     Semantics are those of ``torch.nn.functional.interpolate``.
     """
     x = raw(input)
-    rank = x.ndim - 2
+    if size is not None and not isinstance(size, (int, np.integer)):
+        size = tuple(size)
+    if isinstance(scale_factor, Sequence):
+        scale_factor = tuple(scale_factor)
+    sizes, plan = _interpolation(
+        x.shape, size, scale_factor, mode, align_corners, bool(recompute_scale_factor), antialias
+    )
+    if not is_float(x) and not mode.startswith("nearest"):
+        raise TypeError(
+            f"interpolate: input must be of a floating-point type for mode {mode!r}, got {x.dtype}"
+        )
+    if mode == "area":
+        return _adaptive_average(len(sizes), input, sizes)
+    return _resized("interpolate", input, plan)
+
+
+@lru_cache(256, typed=True)
+def _interpolation(
+    shape: tuple[int, ...],
+    size: Any,
+    scale_factor: Any,
+    mode: str,
+    align_corners: bool | None,
+    recompute: bool,
+    antialias: bool,
+) -> tuple[tuple[int, ...], Plan]:
+    """The output's extents and how they are made, from arguments that are checked here."""
+    rank = len(shape) - 2
     if mode not in _MODES:
         raise ValueError(f"interpolate: mode must be one of {_MODES}, got {mode!r}")
     if not 1 <= rank <= 3:
-        raise ValueError(f"interpolate: expected 3, 4 or 5 axes, got shape {x.shape}")
+        raise ValueError(f"interpolate: expected 3, 4 or 5 axes, got shape {shape}")
     if mode in _RANKS and _RANKS[mode] != rank:
         raise ValueError(
-            f"interpolate: mode {mode!r} needs {_RANKS[mode] + 2} axes, got shape {x.shape}"
+            f"interpolate: mode {mode!r} needs {_RANKS[mode] + 2} axes, got shape {shape}"
         )
     if align_corners is not None and mode not in _RANKS:
         raise ValueError(
             "interpolate: align_corners option can only be set with the interpolating modes: "
             "linear | bilinear | bicubic | trilinear"
         )
-    if not is_float(x) and not mode.startswith("nearest"):
-        raise TypeError(
-            f"interpolate: input must be of a floating-point type for mode {mode!r}, got {x.dtype}"
-        )
     if antialias and mode not in ("bilinear", "bicubic"):
         raise ValueError(f"interpolate: antialias needs mode 'bilinear' or 'bicubic', got {mode!r}")
-    sizes, scales = _target(x.shape[2:], size, scale_factor, bool(recompute_scale_factor))
-    if min(x.shape[2:]) < 1 or min(sizes) < 1:
+    sizes, scales = _target(shape[2:], size, scale_factor, recompute)
+    if min(shape[2:]) < 1 or min(sizes) < 1:
         raise ValueError(
             f"interpolate: Input and output sizes should be greater than 0, "
-            f"got {x.shape[2:]} and {sizes}"
+            f"got {shape[2:]} and {sizes}"
         )
-    if mode == "area":
-        return _adaptive_average(rank, input, sizes)
+    aligned = bool(align_corners)
     plan: list[Taps | None] = []
-    for n, o, scale in zip(x.shape[2:], sizes, scales, strict=True):
-        if n == o and (scale is None or scale == 1):
+    for n, o, scale in zip(shape[2:], sizes, scales, strict=True):
+        if mode == "area" or (n == o and (scale is None or scale == 1)):
             plan.append(None)
         elif antialias:
-            plan.append(_antialiased(n, o, scale, bool(align_corners), mode == "bicubic"))
+            plan.append(_antialiased(n, o, scale, aligned, mode == "bicubic"))
         elif mode.startswith("nearest"):
             plan.append(_nearest(n, o, scale, mode == "nearest-exact"))
         elif mode == "bicubic":
-            plan.append(_cubic(n, o, scale, bool(align_corners)))
+            plan.append(_cubic(n, o, scale, aligned))
         else:
-            plan.append(_linear(n, o, scale, bool(align_corners)))
-    return _resized("interpolate", input, plan)
+            plan.append(_linear(n, o, scale, aligned))
+    return sizes, Plan(plan)
 
 
 def _target(
