@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <vector>
 
-#include "parallel_batches.h"
+#include "parallel.h"
 #include "pool_taps.h"
 
 namespace fastconv {
@@ -49,18 +50,24 @@ bool scatter_channels(const T* dy, const Index* where, int64_t count, const int6
   return valid;
 }
 
-// Channels [from, to) of one image of so many, or a plane with one. False for a position that is
-// nowhere.
+// All windows of a plane, which begin at `bases`; taps.
+template <class T, class Index>
+void scatter_few(const T* dy, const Index* where, const std::vector<int64_t>& bases,
+                 const int64_t* offset, T* dx) {
+  const int64_t* base = bases.data();
+  const auto count = static_cast<int64_t>(bases.size());
+  for (int64_t o = 0; o < count; ++o) {
+    const auto which = static_cast<size_t>(where[o]);
+    if (which != kNoTap) dx[base[o] + offset[which]] += dy[o];
+  }
+}
+
+// Channels [from, to) of one image of so many, or a plane with one; dx is zero there. False for a
+// position that is nowhere.
 template <class T, class Index>
 bool scatter(const PoolProblem& p, const TapPlaces& places, int64_t channels, int64_t from,
              int64_t to, const T* dy, const Index* where, T* dx) {
-  const int64_t in = p.in_plane();
-  const auto bound = static_cast<uint64_t>(in);
-  if (to - from == channels) {
-    std::fill_n(dx, in * channels, T(0));
-  } else {
-    for (int64_t i = 0; i < in; ++i) std::fill_n(dx + i * channels + from, to - from, T(0));
-  }
+  const auto bound = static_cast<uint64_t>(p.in_plane());
   const int64_t* const offset = places.offsets();
   const auto windows = [&](int64_t o, int64_t count, int64_t base, int64_t step) {
     o *= channels;
@@ -84,18 +91,43 @@ bool scatter_all(const PoolProblem& p, bool last, const T* dy, Where where, T* d
   const int64_t images = last ? p.n : p.planes(), channels = last ? p.c : 1;
   const TapPlaces places(p, where.size == 1 ? where : Where{}, channels);
   const Index* at = static_cast<const Index*>(where.at);
-  // A few images are shared out by their channels, whole cache lines of them.
-  constexpr int64_t kLine = 64 / sizeof(T);
-  const int64_t wanted = images < threads ? ceil_div(threads, images) : 1;
-  const int64_t width = ceil_div(ceil_div(channels, wanted), kLine) * kLine;
-  const int64_t parts = ceil_div(channels, width), in = p.in_plane(), out = p.out_plane();
+  const int64_t in = p.in_plane(), out = p.out_plane();
   std::atomic<bool> valid{true};
-  parallel_batches(images * parts, (in + out) * channels / parts, threads, [&](int64_t task, int) {
-    const int64_t part = parts > 1 ? task % parts : 0, from = part * width;
-    const int64_t image = (parts > 1 ? task / parts : task) * channels;
-    if (!scatter(p, places, channels, from, std::min(channels, from + width), dy + image * out,
-                 at + image * out, dx + image * in)) {
+  const auto some = [&](int64_t image, int64_t from, int64_t to) {
+    if (!scatter(p, places, channels, from, to, dy + image * out * channels,
+                 at + image * out * channels, dx + image * in * channels)) {
       valid.store(false, std::memory_order_relaxed);
+    }
+  };
+  // A few images are shared out by their channels, whole cache lines of them.
+  constexpr int64_t kLine = 64 / sizeof(T), kElements = 1 << 13;
+  if (images < threads && channels > 1) {
+    const int64_t width = ceil_div(ceil_div(channels, ceil_div(threads, images)), kLine) * kLine;
+    const int64_t parts = ceil_div(channels, width);
+    parallel_for(images * parts, threads, [&](int64_t task, int) {
+      const int64_t image = task / parts, from = task % parts * width,
+                    to = std::min(channels, from + width);
+      T* const first = dx + image * in * channels;
+      for (int64_t i = 0; i < in; ++i) std::fill_n(first + i * channels + from, to - from, T(0));
+      some(image, from, to);
+    });
+    return valid.load();
+  }
+  // Small ones are cleared some at a time: a call for each costs more than its elements. So does a
+  // row of a few windows: where there are few, each has its place in a table.
+  constexpr int64_t kFewWindows = 256;
+  std::vector<int64_t> bases;
+  if (sizeof(Index) == 1 && channels == 1 && out <= kFewWindows) bases = places.bases();
+  const int64_t size = in * channels, batch = kElements / std::max<int64_t>(size, 1) + 1;
+  parallel_for(ceil_div(images, batch), threads, [&](int64_t task, int) {
+    const int64_t first = task * batch, last = std::min(images, first + batch);
+    std::fill_n(dx + first * size, (last - first) * size, T(0));
+    for (int64_t image = first; image < last; ++image) {
+      if (bases.empty()) {
+        some(image, 0, channels);
+      } else {
+        scatter_few(dy + image * out, at + image * out, bases, places.offsets(), dx + image * in);
+      }
     }
   });
   return valid.load();

@@ -10,7 +10,7 @@ namespace fastconv {
 namespace {
 
 // Windows that overlap more scatter faster.
-constexpr int64_t kMostPicked = 49;
+constexpr int64_t kMostPicked = 9;
 
 // What meets an element is a stack of rows of channels.
 template <class T>

@@ -33,4 +33,14 @@ int64_t TapPlaces::base(int64_t z, int64_t h, int64_t q) const {
          q * p_.stride[2] - p_.pad_lo[2];
 }
 
+std::vector<int64_t> TapPlaces::bases() const {
+  std::vector<int64_t> all;
+  for (int64_t z = 0; z < p_.out[0]; ++z) {
+    for (int64_t h = 0; h < p_.out[1]; ++h) {
+      for (int64_t q = 0; q < p_.out[2]; ++q) all.push_back(base(z, h, q));
+    }
+  }
+  return all;
+}
+
 }  // namespace fastconv

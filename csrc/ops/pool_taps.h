@@ -28,6 +28,7 @@ class TapPlaces {
   }
   // The position of tap 0 of a window, which may be outside the plane; those of others from there.
   int64_t base(int64_t z, int64_t h, int64_t q) const;
+  std::vector<int64_t> bases() const;  // of all windows
   const int64_t* offsets() const { return offset_.data(); }
 
  private:
