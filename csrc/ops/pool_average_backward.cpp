@@ -1,10 +1,14 @@
 // The gradient of an average: each window's share, summed up over the windows that meet an element,
 // first across rows, then along them.
 #include "pool_gather.h"
+#include "pool_last.h"
 #include "pool_tiles.h"
+#include "strided.h"
 
 namespace fastconv {
 namespace {
+
+constexpr int64_t kLargestTurned = 512;  // elements of a plane: some hundred of them stay in cache
 
 template <class T>
 class AverageBackward : Backward<T> {
@@ -122,6 +126,26 @@ class AverageBackward : Backward<T> {
   Scratch scratch_;
 };
 
+// Narrow planes, turned some hundred at a time so that they are channels.
+template <class T>
+void turned(const PoolProblem& p, const AverageRule& rule, const T* dy, T* dx, int threads) {
+  constexpr int64_t kTogether = 256;
+  const int64_t in = p.in_plane(), out = p.out_plane();
+  const Scratch scratch(static_cast<size_t>((in + out) * kTogether) * sizeof(T));
+  T* const tx = reinterpret_cast<T*>(scratch.data());
+  T* const ty = tx + in * kTogether;
+  PoolProblem wide = p;
+  wide.n = 1;
+  for (int64_t plane = 0; plane < p.planes(); plane += kTogether) {
+    const int64_t some = wide.c = std::min(kTogether, p.planes() - plane);
+    const CopyAxis there[] = {{some, out, 1}, {out, 1, some}},
+                   back[] = {{some, 1, in}, {in, some, 1}};
+    copy_strided(there, 2, sizeof(T), dy + plane * out, ty, threads);
+    average_pool_backward_last<T>(wide, rule, ty, tx, threads);
+    copy_strided(back, 2, sizeof(T), tx, dx + plane * in, threads);
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -139,8 +163,13 @@ void average_pool_backward(const PoolProblem& p, const AverageRule& rule, const 
     });
   }
   // Few columns, or phases of few elements: the passes below would leave most lanes idle.
-  if (fits_average_tiles(p) && (p.stride[2] > 4 || p.in[2] < of_type<T>(*kernels().pool).lanes)) {
+  const int64_t lanes = of_type<T>(*kernels().pool).lanes;
+  if (fits_average_tiles(p) && (p.stride[2] > 4 || p.in[2] < lanes)) {
     return average_tiles_backward(p, rule, false, dy, dx, threads);
+  }
+  if (p.in[2] < lanes && p.planes() >= 2 * lanes && p.in_plane() <= kLargestTurned &&
+      fits_channels_last(p)) {
+    return turned(p, rule, dy, dx, threads);
   }
   if (has_passes(p) && p.stride[2] <= 64) {
     return AverageBackward<T>(p, rule, dy, dx, threads).run(threads);
