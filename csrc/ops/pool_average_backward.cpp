@@ -157,19 +157,27 @@ void average_pool_backward(const PoolProblem& p, const AverageRule& rule, const 
     const int64_t in = p.in_plane(), batch = std::max<int64_t>(4096 / in, 1);
     return parallel_for((p.planes() + batch - 1) / batch, threads, [&](int64_t i, int) {
       const int64_t end = std::min(p.planes(), (i + 1) * batch);
+      // Pieces of equal length run on into the next plane, which comes later.
+      constexpr int64_t kPiece = 64 / sizeof(T);
       for (int64_t plane = i * batch; plane < end; ++plane) {
-        std::fill_n(dx + plane * in, in, dy[plane] / share);
+        T* const to = dx + plane * in;
+        const T value = dy[plane] / share;
+        if (plane + 1 == end || in < kPiece) {
+          std::fill_n(to, in, value);
+          continue;
+        }
+        for (int64_t at = 0; at < in; at += kPiece) std::fill_n(to + at, kPiece, value);
       }
     });
   }
   // Few columns, or phases of few elements: the passes below would leave most lanes idle.
   const int64_t lanes = of_type<T>(*kernels().pool).lanes;
-  if (fits_average_tiles(p) && (p.stride[2] > 4 || p.in[2] < lanes)) {
-    return average_tiles_backward(p, rule, false, dy, dx, threads);
-  }
   if (p.in[2] < lanes && p.planes() >= 2 * lanes && p.in_plane() <= kLargestTurned &&
       fits_channels_last(p)) {
     return turned(p, rule, dy, dx, threads);
+  }
+  if (fits_average_tiles(p) && (p.stride[2] > 4 || p.in[2] < lanes)) {
+    return average_tiles_backward(p, rule, false, dy, dx, threads);
   }
   if (has_passes(p) && p.stride[2] <= 64) {
     return AverageBackward<T>(p, rule, dy, dx, threads).run(threads);
