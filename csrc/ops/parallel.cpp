@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "succession.h"
+
 namespace fastconv {
 namespace {
 
@@ -71,6 +73,8 @@ void in_child() {
 
 }  // namespace
 
+thread_local int Succession::depth_ = 0;
+
 int num_threads() {
   int n = limit.load(std::memory_order_relaxed);
   if (n == 0) {
@@ -89,9 +93,10 @@ bool single_thread_only() {
 }
 
 int useful_threads(double flops, int threads) {
-  // Some 20 microseconds of one core's work for each thread: waking one costs several.
-  constexpr double kFlopsPerThread = 3e6;
-  const double deserved = flops / kFlopsPerThread;
+  // Some 20 microseconds of one core's work for each thread, since waking one costs several; a
+  // third of that for one that is awake.
+  const double least = Succession::under_way() ? 1e6 : 3e6;
+  const double deserved = flops / least;
   return deserved < 2 ? 1 : static_cast<int>(std::min<double>(threads, deserved));
 }
 

@@ -9,6 +9,7 @@
 #include "memory.h"
 #include "parallel.h"
 #include "pointwise.h"
+#include "succession.h"
 
 namespace fastconv {
 namespace {
@@ -23,11 +24,11 @@ void of_item(size_t item, const Body& body) {
   }
 }
 
-// Pools are bound by memory: their work is what they read and write, a few operations an element.
+// Pools are bound by memory: their work is what they read and write, many operations an element.
 int pool_threads(const PoolProblem& p) {
   const double elements =
       static_cast<double>(p.planes()) * static_cast<double>(p.in_plane() + p.out_plane());
-  return useful_threads(8 * elements, num_threads());
+  return useful_threads(20 * elements, num_threads());
 }
 
 // Elements of one channel of one image.
@@ -148,12 +149,8 @@ void Program::add_normalize(const std::vector<double>& scale, const std::vector<
       row(static_cast<const T*>(x) + i * plane, i % channels, static_cast<T*>(y) + i * plane);
     });
   };
-  step.channels = [row, plane](const void* x, int64_t first, int64_t count, void* y) {
-    const int threads =
-        memory_threads(2.0 * sizeof(T) * static_cast<double>(count * plane), num_threads());
-    parallel_for(count, threads, [&](int64_t i, int) {
-      row(static_cast<const T*>(x) + i * plane, first + i, static_cast<T*>(y) + i * plane);
-    });
+  step.channel = [row](const void* x, int64_t c, void* y) {
+    row(static_cast<const T*>(x), c, static_cast<T*>(y));
   };
   add(std::move(step), shape_);
 }
@@ -276,25 +273,35 @@ std::shared_ptr<const Inverted> Program::inverted_at(size_t i, size_t* used) con
 
 // The parts side by side, passed through `first` on the way if that is given.
 void Program::gather(const std::vector<Part>& parts, const Step* first, char* y) const {
+  constexpr int64_t kChannels = 8;  // of a task
+  const int64_t channels = input_[1], tasks = ceil_div(channels, kChannels);
   const size_t plane = static_cast<size_t>(plane_of(input_)) * item_;
-  for (int64_t n = 0; n < input_[0]; ++n) {
-    int64_t c = 0;
+  const double bytes = 2.0 * static_cast<double>(plane) * static_cast<double>(input_[0] * channels);
+  parallel_for(input_[0] * tasks, memory_threads(bytes, num_threads()), [&](int64_t task, int) {
+    const int64_t n = task / tasks, begin = task % tasks * kChannels;
+    const int64_t end = std::min(begin + kChannels, channels);
+    char* const image = y + static_cast<size_t>(n * channels) * plane;
+    int64_t before = 0;  // channels of the parts that came before
     for (const Part& part : parts) {
-      const size_t bytes = static_cast<size_t>(part.channels) * plane;
-      const char* x = static_cast<const char*>(part.data) + static_cast<size_t>(n) * bytes;
-      char* to = y + static_cast<size_t>(n * input_[1] + c) * plane;
-      if (first) {
-        first->channels(x, c, part.channels, to);
-      } else {
-        std::memcpy(to, x, bytes);
+      const int64_t lo = std::max(begin, before), hi = std::min(end, before + part.channels);
+      for (int64_t c = lo; c < hi; ++c) {
+        const char* x = static_cast<const char*>(part.data) +
+                        static_cast<size_t>(n * part.channels + c - before) * plane;
+        char* const to = image + static_cast<size_t>(c) * plane;
+        if (first) {
+          first->channel(x, c, to);
+        } else {
+          std::memcpy(to, x, plane);
+        }
       }
-      c += part.channels;
+      before += part.channels;
     }
-  }
+  });
 }
 
 void Program::run(const std::vector<Part>& parts, const void* residual, void* y) const {
   const size_t steps = steps_.size();
+  const Succession steps_follow(steps);
   size_t half = parts.size() > 1 ? static_cast<size_t>(checked_product(input_)) * item_ : 0;
   for (size_t i = 0; i + 1 < steps; ++i) half = std::max(half, steps_[i].bytes);
   half = Carver::bytes<char>(half);
@@ -304,7 +311,7 @@ void Program::run(const std::vector<Part>& parts, const void* residual, void* y)
   const void* at = parts[0].data;  // the latest result
   size_t next = 0, i = 0;          // the half that it is not in, the step to come
   if (parts.size() > 1) {
-    const Step* first = steps_[0].channels ? &steps_[0] : nullptr;
+    const Step* first = steps_[0].channel ? &steps_[0] : nullptr;
     char* to = first && steps == 1 ? static_cast<char*>(y) : halves[next];
     gather(parts, first, to);
     at = to;

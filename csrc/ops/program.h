@@ -57,8 +57,8 @@ class Program {
  private:
   struct Step {
     std::function<void(const void* x, const void* residual, void* y)> run;
-    // The same on channels [first, first + count) of one image; null where there is no such thing.
-    std::function<void(const void* x, int64_t first, int64_t count, void* y)> channels;
+    // The same on channel c of one image; null where there is no such thing.
+    std::function<void(const void* x, int64_t c, void* y)> channel;
     bool in_place = false;
     bool takes_residual = false;
     size_t bytes = 0;  // of the result
