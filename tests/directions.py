@@ -49,6 +49,9 @@ n1c4h13w12 k4r3s3 p4 d4
 n2c5h11w14 k6r3s3 p2 d2
 n1c20h9w15 k18r3s3 p1:3x0:2 d1x2
 n2c8h7w10 k8r3s3 p3x1 d3 g2
+n2c8h11w12 k12r5s5 p4x2 d2x1 g2
+n1c5h15w14 k6r7s5 p0:3x2 s2x1
+n2c4h19w7 k5r6s9 p7x8 s3x1
 n1c2h5w6 k3r1s5 p0x4
 n1c2h3w3 k3r3s3 p5
 n3c5h2w3 k37r2s3
@@ -133,16 +136,18 @@ def error_bound(direction: str, problem: Problem, data: Operands, algorithm: str
     terms; for Winograd, and where "auto" may choose it, the bound of its transform."""
     absolute = Operands(*(np.abs(a) for a in data))
     plain: Array = 12 * truth(direction, problem, absolute)
-    fits = problem.kernel[-2:] == (3, 3) and problem.stride[-2:] == (1, 1)
+    shapes = (problem.input_shape, problem.weight_shape)
+    known = _core.conv_rows(problem.rank, direction, *shapes, *geometry(problem), 4)[2]
+    fits = any(row[0].startswith(INEXACT) and row[2] for row in known)
     if not fits or not algorithm.startswith((*INEXACT, "auto")):
         return plain
     how = (direction, data, problem.padding, problem.groups)
     if problem.rank == 3:
         scale = winograd.slabs_error_scale(*how, (problem.stride[0], problem.dilation[0]))
-    elif problem.dilation == (1, 1):
+    elif (problem.kernel, problem.stride, problem.dilation) == ((3, 3), (1, 1), (1, 1)):
         scale = winograd.error_scale(*how)
     else:
-        scale = winograd.dilated_error_scale(*how, problem.dilation)
+        scale = winograd.pieces_error_scale(*how, problem.stride, problem.dilation)
     return np.maximum(plain, scale) if algorithm == "auto" else scale
 
 

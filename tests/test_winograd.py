@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 import reference
 import winograd
 from checks import ROUNDOFF, assert_exact, assert_within, bits, integers, normals
+from directions import Operands, operands, run
 from fastconv import _core
+from problems import parse
 
 Array = NDArray[Any]
 Pads = tuple[tuple[int, int], ...]
@@ -130,6 +132,27 @@ def test_what_is_finite_does_not_depend_on_the_row(algorithm: str, bad: float) -
                 three(x, w, dy, pads, algorithm), three(x, w, dy, pads, "im2col"), strict=True
             )
             for mine, plain in rows:
+                np.testing.assert_array_equal(np.isfinite(mine), np.isfinite(plain))
+
+
+@pytest.mark.parametrize(
+    "line", ["n2c6h11w14 k9r5s5 p2x1", "n2c6h12w15 k8r5s4 p1 s2", "n2c5h12w11 k6r3s5 p2x4 d2"]
+)
+@pytest.mark.parametrize("bad", [np.inf, np.nan, 3e37])
+def test_what_is_finite_does_not_depend_on_pieces(line: str, bad: float) -> None:
+    """Nor on the zeros that fill up a piece of the kernel."""
+    problem = parse(line)
+    data = operands(problem, "float32", "normals")
+    for place in ((0, 0, 0, 0), (1, 5, 10, 9), (0, 3, 5, 13), (1, 2, 4, 4)):
+        for which in range(3):
+            changed = [a.copy() for a in data]
+            target = changed[which]
+            target[tuple(p % n for p, n in zip(place, target.shape, strict=True))] = bad
+            for direction in DIRECTIONS:
+                mine, plain = (
+                    run(direction, problem, Operands(*changed), algorithm)
+                    for algorithm in ("winograd_pieces", "im2col")
+                )
                 np.testing.assert_array_equal(np.isfinite(mine), np.isfinite(plain))
 
 

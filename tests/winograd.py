@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
 Pads = tuple[tuple[int, int], ...]
+Axes = tuple[int, ...]
 
 # The finite points of tiles of 4 and of 6; infinity always comes last.
 POINTS = {4: (0.0, 1.0, -1.0), 6: (0.0, 0.625, -0.625, 1.5, -1.5)}
@@ -109,24 +110,90 @@ def error_scale(direction: str, data: Any, pads: Pads, groups: int) -> F64:
     return np.concatenate(parts, 0 if direction == "weight" else 1)
 
 
-def dilated_error_scale(
-    direction: str, data: Any, pads: Pads, groups: int, dilation: tuple[int, int]
+def pieces_error_scale(
+    direction: str, data: Any, pads: Pads, groups: int, stride: Axes, dilation: Axes
 ) -> F64:
-    """The same for a dilated convolution: phase by phase, each an image without padding."""
+    """The same for large, strided or dilated windows, by pieces of 3 x 3 taps: each is a channel
+    of its own, and every phase of the dilation an image without padding."""
     x, w, dy = (np.asarray(a, np.float64) for a in data)
-    out = [-(-n // d) for n, d in zip(dy.shape[2:], dilation, strict=True)]
-    spread = np.pad(x, ((0, 0), (0, 0), *pads))
-    spread = _fit(spread, [(n + 2) * d for n, d in zip(out, dilation, strict=True)])
-    dy = _fit(dy, [n * d for n, d in zip(out, dilation, strict=True)])
-    scale = np.zeros_like({"forward": dy, "input": spread, "weight": w}[direction])
-    for f, g in np.ndindex(*dilation):
-        phase = (..., slice(f, None, dilation[0]), slice(g, None, dilation[1]))
-        part = error_scale(direction, (spread[phase], w, dy[phase]), ((0, 0), (0, 0)), groups)
-        scale[... if direction == "weight" else phase] += part
-    first = [p for p, _ in pads] if direction == "input" else [0, 0]
-    shape = np.asarray(data[{"forward": 2, "input": 0, "weight": 1}[direction]]).shape
-    crop = (slice(p, p + n) for p, n in zip(first, shape[2:], strict=True))
-    return scale[(..., *crop)]
+    before = [p for p, _ in pads]
+    if direction != "input":
+        return _pieces(direction, x, w, dy, before, groups, stride, dilation)
+    # Every phase of the input's gradient is the forward on dy with taps turned round.
+    scale = np.zeros_like(x)
+    swapped = (
+        w.reshape(groups, -1, *w.shape[1:])
+        .swapaxes(1, 2)
+        .reshape(-1, len(w) // groups, *w.shape[2:])
+    )
+    for phase in np.ndindex(*stride):
+        part = scale[(..., *(slice(e, None, s) for e, s in zip(phase, stride, strict=True)))]
+        if not part.size:
+            continue
+        first, taps = [], []
+        for r, s, d, pad, e in zip(w.shape[2:], stride, dilation, before, phase, strict=True):
+            first.append(-(((r - 1) * d - pad) // s))
+            count = r if s == 1 else (s - 1 + pad) // s - first[-1] + 1
+            at = r - 1 if s == 1 else e + pad - first[-1] * s
+            taps.append([at - j * s for j in range(count)])
+        turned, ones = _at(swapped, taps), (1, 1)
+        part[:] = _pieces("forward", dy, turned, part, [-f for f in first], groups, ones, dilation)
+    return scale
+
+
+def _pieces(
+    direction: str,
+    x: F64,
+    w: F64,
+    dy: F64,
+    before: list[int],
+    groups: int,
+    stride: Axes,
+    dilation: Axes,
+) -> F64:
+    axes = list(zip(before, stride, dilation, strict=True))
+    firsts = [
+        [o for o in range(n) if o // s % 3 == 0] for n, s in zip(w.shape[2:], stride, strict=True)
+    ]
+    pieces = [(o, p) for o in firsts[0] for p in firsts[1]]
+    taps = [[[o + s * t for t in range(3)] for o, s in zip(p, stride, strict=True)] for p in pieces]
+    scale = np.zeros_like({"forward": dy, "weight": w}[direction])
+    wq = np.stack([_at(w, at) for at in taps], 2).reshape(len(w), -1, 3, 3)
+    for phase in np.ndindex(*dilation):
+        part = (..., *(slice(f, None, d) for f, d in zip(phase, dilation, strict=True)))
+        counts = dy[part].shape[2:]
+        if not min(counts):
+            continue
+        planes = []
+        for piece in pieces:
+            at = [
+                [f - b + o * d + s * d * i for i in range(n + 2)]
+                for f, (b, s, d), o, n in zip(phase, axes, piece, counts, strict=True)
+            ]
+            planes.append(_at(x, at))
+        xq = np.stack(planes, 2)
+        xq = xq.reshape(len(x), x.shape[1] * len(pieces), *xq.shape[3:])
+        found = error_scale(direction, (xq, wq, dy[part]), ((0, 0), (0, 0)), groups)
+        if direction == "forward":
+            scale[part] = found
+            continue
+        found = found.reshape(*w.shape[:2], len(pieces), 3, 3)
+        for i, (ys, xs) in enumerate(taps):
+            rows = [r for r in ys if r < w.shape[2]]
+            cols = [c for c in xs if c < w.shape[3]]
+            scale[:, :, np.ix_(rows, cols)[0], np.ix_(rows, cols)[1]] += found[
+                :, :, i, : len(rows), : len(cols)
+            ]
+    return scale
+
+
+def _at(a: F64, positions: list[list[int]]) -> F64:
+    """a at those places of its last two axes, zero outside."""
+    for axis, places in zip((-2, -1), positions, strict=True):
+        at = np.asarray(places)
+        inside = (at >= 0) & (at < a.shape[axis])
+        a = np.take(a, np.where(inside, at, 0), axis) * (inside if axis == -1 else inside[:, None])
+    return a
 
 
 def slabs_error_scale(
@@ -154,11 +221,3 @@ def slabs_error_scale(
     if direction == "input":
         return scale[:, :, before : before + x.shape[2]]
     return scale.reshape(w.shape) if direction == "weight" else scale
-
-
-def _fit(x: F64, size: list[int]) -> F64:
-    """x with its last axes cut or filled up with zeros."""
-    x = x[:, :, : size[0], : size[1]]
-    return np.pad(
-        x, [(0, 0), (0, 0), *((0, n - h) for n, h in zip(size, x.shape[2:], strict=True))]
-    )

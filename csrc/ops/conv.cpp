@@ -54,7 +54,11 @@ void activate(Activation activation, T* y, int64_t n, int threads) {
 template <class T>
 void convolve(ConvCall<T> call, const Algorithm& algorithm) {
   const ConvProblem& p = *call.p;
-  const Scratch scratch(algorithm.workspace(p, sizeof(T), call.threads, call.prepared != nullptr));
+  const bool prepared = call.prepared != nullptr;
+  const size_t bytes = algorithm.workspace(p, sizeof(T), call.threads, prepared);
+  // The same memory for both gradients, as long as that wastes little.
+  constexpr size_t kLarge = 16 << 20;
+  const Scratch scratch(bytes < kLarge ? common_size(bytes) : bytes);
   call.scratch = scratch.data();
   algorithm.runner<T>().run(call);
   activate(call.activation, call.result, p.n * p.k * p.out_plane(), call.threads);

@@ -137,7 +137,10 @@ double input_cost(const ConvProblem& p, size_t item, bool) {
   if (reads_planes(p, true, item)) return sum_cost(p, true, lanes);
   const double share = static_cast<double>(p.stride[0] * p.stride[1] * p.stride[2]);
   const double products = static_cast<double>(p.kg() * p.taps()) / share;
-  return static_cast<double>(p.n * p.c) * vectors_of(p.in, lanes) *
+  // Every phase of the stride takes its share of every plane by itself.
+  const double calls = share > 1 ? 200 * share * static_cast<double>(p.n * p.k * p.cg()) : 0;
+  return calls +
+         static_cast<double>(p.n * p.c) * vectors_of(p.in, lanes) *
              (products * kInputProduct + (p.stride[2] > 1 ? kInterleaved : 2 * kResult)) +
          2 * fill_cost(p.n * p.k, p.out, lanes);
 }

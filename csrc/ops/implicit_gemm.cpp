@@ -1,5 +1,7 @@
 // The im2col rows, forward and input gradient: panels packed straight from the image, one matrix
 // product per group. And the direct rows: the same product without packing, for few channels.
+#include <algorithm>
+
 #include "memory.h"
 #include "parallel.h"
 #include "rows.h"
@@ -25,13 +27,26 @@ void run_forward(const ConvCall<T>& call, bool packed) {
 
 template <class T>
 void run_input(const ConvCall<T>& call, bool packed) {
-  TapConv<T> t = lower_input<T>(*call.p);
+  const ConvProblem& p = *call.p;
+  const bool fills = fills_up(p);
+  TapConv<T> t = lower_input<T>(fills ? filled_up(p) : p);
   t.packed = packed;
   t.src = call.grad;
   t.w = call.weight;
   t.dst = call.result;
   clamp_range(Activation::none, &t.lo, &t.hi);
-  tap_conv(t, call.scratch, call.threads);
+  Carver carver(call.scratch);
+  if (fills) {
+    const ConvProblem q = filled_up(p);
+    T* const filters = carver.take<T>(q.k * q.ker[2]);
+    for (int64_t k = 0; k < p.k; ++k) {
+      T* const to = std::fill_n(filters + k * q.ker[2], q.pad_lo[2] - p.pad_lo[2], T(0));
+      T* const end = std::copy_n(call.weight + k * p.ker[2], p.ker[2], to);
+      std::fill(end, filters + (k + 1) * q.ker[2], T(0));
+    }
+    t.w = filters;
+  }
+  tap_conv(t, carver.take<char>(0), call.threads);
 }
 
 bool any_problem(const ConvProblem&) {
@@ -56,9 +71,13 @@ size_t bytes_forward(const ConvProblem& p, size_t item, int threads, bool) {
                    : bytes(lower_forward<double>(p), packed, threads);
 }
 template <bool packed>
-size_t bytes_input(const ConvProblem& p, size_t item, int threads, bool) {
-  return item == 4 ? bytes(lower_input<float>(p), packed, threads)
-                   : bytes(lower_input<double>(p), packed, threads);
+size_t bytes_input(const ConvProblem& given, size_t item, int threads, bool) {
+  const bool fills = fills_up(given);
+  const ConvProblem p = fills ? filled_up(given) : given;
+  const size_t own = Carver::bytes<char>(0) +
+                     (fills ? Carver::bytes<char>(p.k * p.ker[2] * static_cast<int64_t>(item)) : 0);
+  return own + (item == 4 ? bytes(lower_input<float>(p), packed, threads)
+                          : bytes(lower_input<double>(p), packed, threads));
 }
 template <class T, bool packed>
 void forward(const ConvCall<T>& call) {

@@ -39,7 +39,10 @@ double outputs_cost(const ConvProblem& p, double lanes) {
   const double pixels = static_cast<double>(p.n * p.out_plane());
   const double vectors = std::ceil(static_cast<double>(p.kg()) / lanes);
   const double taps = static_cast<double>(p.taps());
-  return taps * product_cost(static_cast<double>(p.cg()), vectors, pixels) + vectors * pixels * 4 +
+  // A lone vector of outputs loads as often as it multiplies.
+  const double lone = vectors == 1 ? 1.35 : 1;
+  const double product = product_cost(static_cast<double>(p.cg()), vectors, pixels);
+  return lone * taps * product + vectors * pixels * 4 +
          static_cast<double>(p.reduction()) * vectors * 12 + fill_cost(p, lanes);
 }
 

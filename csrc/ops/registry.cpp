@@ -15,8 +15,8 @@ const std::vector<const Algorithm*>& algorithms() {
       &kDirectWeight,   &kWinogradForward, &kWinogradInput,    &kWinogradWeight, &kWinograd2Forward,
       &kWinograd2Input, &kWinograd2Weight, &kDepthwiseForward, &kDepthwiseInput, &kDepthwiseWeight,
       &kGroupedForward, &kGroupedInput,    &kGroupedWeight,    &kDenseForward,   &kDenseInput,
-      &kDenseWeight,    &kDilated.forward, &kDilated.input,    &kDilated.weight, &kDilated2.forward,
-      &kDilated2.input, &kDilated2.weight, &kBroadcastForward, &kBroadcastInput, &kTransposedInput,
+      &kDenseWeight,    &kPieces.forward,  &kPieces.input,     &kPieces.weight,  &kPieces2.forward,
+      &kPieces2.input,  &kPieces2.weight,  &kBroadcastForward, &kBroadcastInput, &kTransposedInput,
       &kSlabs.forward,  &kSlabs.input,     &kSlabs.weight,     &kSlabs2.forward, &kSlabs2.input,
       &kSlabs2.weight,  &kImagesForward,   &kImagesInput,      &kImagesWeight,
   };

@@ -31,8 +31,8 @@ extern const Algorithm kDepthwiseForward, kDepthwiseInput, kDepthwiseWeight;
 extern const Algorithm kGroupedForward, kGroupedInput, kGroupedWeight;
 // winograd_weight.cpp
 extern const Algorithm kWinogradWeight, kWinograd2Weight;
-// winograd_dilated.cpp
-extern const Directions kDilated, kDilated2;
+// winograd_pieces_rows.cpp
+extern const Directions kPieces, kPieces2;
 // winograd_slabs.cpp
 extern const Directions kSlabs, kSlabs2;
 

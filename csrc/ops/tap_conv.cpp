@@ -204,7 +204,7 @@ class Run {
       }
     }
     int64_t i = 0;
-    for (int64_t f = 0; f < t_.phases(); ++f) {
+    for (int64_t f = 0; f < (c_.merged ? 1 : t_.phases()); ++f) {
       chunk_start = k = 0;
       for (int64_t ch = 0; ch < t_.channels; ++ch, k += ntaps) {
         for (int64_t n = t_.first[f]; n < t_.first[f + 1]; ++n, ++i) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "../isa.h"
+#include "tap_lower.h"
 
 namespace fastconv {
 namespace {
@@ -28,9 +29,10 @@ struct Work {
   }
 };
 
-Work work(const ConvProblem& p, Direction direction, size_t item) {
+Work work(const ConvProblem& given, Direction direction, size_t item) {
   Work w{};
   w.input = direction == Direction::input;
+  const ConvProblem p = w.input && fills_up(given) ? filled_up(given) : given;
   w.lanes = kernels().vector_bytes / static_cast<double>(item);
   w.rows = static_cast<double>(w.input ? p.cg() : p.kg());
   w.channels = static_cast<double>(w.input ? p.kg() : p.cg());
@@ -80,8 +82,13 @@ double direct_cost(const ConvProblem& p, Direction direction, size_t item) {
   const Work w = work(p, direction, item);
   // Row by row, or flat with the columns between two rows.
   const double pitch = w.q + static_cast<double>((p.ker[2] - 1) / p.stride[2]);
-  const double vectors = std::min(w.p * w.vectors(w.q), 1.06 * w.vectors(w.p * pitch));
-  const double tiles = w.p * std::ceil(w.rows / kernels().gemm->f32.mr);
+  const double across = w.vectors(w.q), mr = kernels().gemm->f32.mr;
+  const double few = w.rows <= mr / 2 && across <= 2 ? 1.3 : 1.0;
+  const bool flat = w.p > 1 && across * w.lanes * few > 1.06 * pitch;  // as in tap_cut.cpp
+  // A lone vector of a row loads as often as it multiplies.
+  const double lone = std::fmod(across, 2) == 1 ? 0.4 : 0;
+  const double vectors = flat ? 1.06 * w.vectors(w.p * pitch) : w.p * (across + lone);
+  const double tiles = w.p * std::ceil(w.rows / mr);
   // Weights are turned once a call where there are pixels enough.
   const bool turned = w.input && static_cast<double>(p.n) * w.p * w.q >= 32 * w.lanes;
   const double turns = turned ? 0.8 * static_cast<double>(p.groups) * w.rows * w.depth : 0;

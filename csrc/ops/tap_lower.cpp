@@ -25,27 +25,21 @@ struct PhaseAxis {
 
 PhaseAxis phase_axis(const ConvProblem& p, int i) {
   PhaseAxis axis;
-  const int64_t stride = p.stride[i];
-  const auto position = [&](int64_t phase, int64_t r, int64_t* at) {
-    const int64_t x = phase + p.pad_lo[i] - r * p.dil[i];
-    *at = x / stride;
-    return x % stride == 0;
-  };
-  axis.phases.resize(std::min(stride, p.in[i]));
+  const int64_t stride = p.stride[i], phases = std::min(stride, p.in[i]);
+  axis.phases.resize(phases);
   auto& known = axis.positions;
-  int64_t at;
-  for (size_t f = 0; f < axis.phases.size(); ++f) {
-    for (int64_t r = 0; r < p.ker[i]; ++r) {
-      if (position(f, r, &at)) known.push_back(at);
-    }
+  for (int64_t r = p.ker[i] - 1; r >= 0; --r) {
+    // The phase f that the division of f + pad - r * dil leaves no rest for.
+    const int64_t x = r * p.dil[i] - p.pad_lo[i], f = (x % stride + stride) % stride;
+    if (f >= phases) continue;
+    axis.phases[f].push_back({(f - x) / stride, r});
+    known.push_back((f - x) / stride);
   }
   std::sort(known.begin(), known.end());
   known.erase(std::unique(known.begin(), known.end()), known.end());
-  for (size_t f = 0; f < axis.phases.size(); ++f) {
-    for (int64_t r = p.ker[i] - 1; r >= 0; --r) {
-      if (!position(f, r, &at)) continue;
-      axis.phases[f].push_back(
-          {std::lower_bound(known.begin(), known.end(), at) - known.begin(), r});
+  for (auto& phase : axis.phases) {
+    for (PhaseTap& tap : phase) {
+      tap.position = std::lower_bound(known.begin(), known.end(), tap.position) - known.begin();
     }
   }
   return axis;
@@ -143,6 +137,24 @@ TapConv<T> lower_input(const ConvProblem& p) {
     }
   }
   return t;
+}
+
+ConvProblem filled_up(const ConvProblem& p) {
+  ConvProblem q = p;
+  const int64_t stride = p.stride[2];
+  q.pad_lo[2] = ceil_div(p.pad_lo[2], stride) * stride;
+  const int64_t before = q.pad_lo[2] - p.pad_lo[2];
+  q.ker[2] = ceil_div(p.ker[2] + before, stride) * stride;
+  q.pad_hi[2] = p.pad_hi[2] + q.ker[2] - p.ker[2] - before;
+  return q;
+}
+
+bool fills_up(const ConvProblem& p) {
+  const int64_t stride = p.stride[2];
+  return p.cg() == 1 && p.kg() >= 4 && stride > 1 && p.dil[2] == 1 &&
+         p.ker[0] * p.ker[1] * p.stride[0] * p.stride[1] == 1 &&
+         (p.ker[2] % stride != 0 || p.pad_lo[2] % stride != 0) &&
+         filled_up(p).ker[2] <= 3 * p.ker[2];
 }
 
 template TapConv<float> lower_forward<float>(const ConvProblem&);

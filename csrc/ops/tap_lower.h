@@ -12,4 +12,10 @@ TapConv<T> lower_forward(const ConvProblem& p);
 template <class T>
 TapConv<T> lower_input(const ConvProblem& p);
 
+// With one input channel, phases whose weights are neighbours are rows of one product. Zeros before
+// and after the filters of a 1-D convolution make them so: its input gradient is then that of
+// filled_up(p), whose kernel and padding are multiples of the stride.
+bool fills_up(const ConvProblem& p);
+ConvProblem filled_up(const ConvProblem& p);
+
 }  // namespace fastconv

@@ -119,4 +119,11 @@ template <class T, int M>
 void correlate(const Correlation<T>& g, const void* prepared, char* scratch, int threads,
                unsigned char* not_finite);
 
+// The weight gradient of a problem that supports() has. False: something is not finite, and the
+// result may be other than the definition's.
+template <class T, int M>
+bool weight_gradient(const ConvCall<T>& call);
+template <class T>
+size_t weight_gradient_bytes(const ConvProblem& p, int m, int threads);
+
 }  // namespace fastconv::winograd

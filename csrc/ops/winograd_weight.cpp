@@ -16,9 +16,8 @@
 #include "winograd_weight_cut.h"
 
 namespace fastconv {
+namespace winograd {
 namespace {
-
-using namespace winograd;
 
 // One vector of channels of a block, to points.
 template <class T>
@@ -196,30 +195,48 @@ class Run {
   bool finite_ = true;
 };
 
+}  // namespace
+
 template <class T, int M>
-void run(const ConvCall<T>& call) {
+bool weight_gradient(const ConvCall<T>& call) {
   const ConvProblem& p = *call.p;
   if (p.n == 0) {
     std::fill_n(call.result, p.k * p.cg() * 9, T(0));
-    return;
+    return true;
   }
   const Tiles tiles(M, p.n, p.out[1], p.out[2]);
   const GradCut c = grad_cut<T>(p, tiles, call.threads);
-  // As in winograd_rows.cpp: what is not finite is computed without transforms.
-  if (!Run<T, M>(call, tiles, c).all()) kIm2colWeight.runner<T>().run(call);
+  return Run<T, M>(call, tiles, c).all();
 }
 
 template <class T>
-size_t bytes(const ConvProblem& p, int m, int threads) {
+size_t weight_gradient_bytes(const ConvProblem& p, int m, int threads) {
   const GradCut c = grad_cut<T>(p, Tiles(m, p.n, p.out[1], p.out[2]), threads);
   const GradSizes<T> size(p, c);
   const int64_t team = std::min<int64_t>(threads, p.groups * c.tasks());
   return Carver::bytes<T>(size.w + std::max<int64_t>(team, 1) * size.per_thread(c));
 }
 
+#define FASTCONV_WINOGRAD(T)                                              \
+  template size_t weight_gradient_bytes<T>(const ConvProblem&, int, int); \
+  template bool weight_gradient<T, 2>(const ConvCall<T>&);                \
+  template bool weight_gradient<T, 4>(const ConvCall<T>&);
+FASTCONV_WINOGRAD(float)
+FASTCONV_WINOGRAD(double)
+#undef FASTCONV_WINOGRAD
+
+namespace {
+
+template <class T, int M>
+void run(const ConvCall<T>& call) {
+  // As in winograd_rows.cpp: what is not finite is computed without transforms.
+  if (!weight_gradient<T, M>(call)) kIm2colWeight.runner<T>().run(call);
+}
+
 template <int M>
 size_t workspace(const ConvProblem& p, size_t item, int threads, bool) {
-  return std::max(item == 4 ? bytes<float>(p, M, threads) : bytes<double>(p, M, threads),
+  return std::max(item == 4 ? weight_gradient_bytes<float>(p, M, threads)
+                            : weight_gradient_bytes<double>(p, M, threads),
                   kIm2colWeight.workspace(p, item, threads, false));
 }
 
@@ -248,7 +265,7 @@ constexpr Algorithm row(const char* name, const char* summary) {
   return {name,
           Direction::weight,
           summary,
-          winograd::supports,
+          supports,
           cost<M>,
           workspace<M>,
           nothing,
@@ -257,10 +274,11 @@ constexpr Algorithm row(const char* name, const char* summary) {
 }
 
 }  // namespace
+}  // namespace winograd
 
 const Algorithm kWinogradWeight =
-    row<4>("winograd", "F(3x3, 4x4): tiles of the gradient as filters");
+    winograd::row<4>("winograd", "F(3x3, 4x4): tiles of the gradient as filters");
 const Algorithm kWinograd2Weight =
-    row<2>("winograd2", "F(3x3, 2x2): tiles of the gradient as filters");
+    winograd::row<2>("winograd2", "F(3x3, 2x2): tiles of the gradient as filters");
 
 }  // namespace fastconv
