@@ -10,7 +10,7 @@ import pytest
 import fastconv
 import fastconv.nn.functional as F
 from checks import assert_exact, integers
-from reference import conv
+from reference import conv, conv_bias, conv_input, conv_weight
 from test_pixel_rows import last, lies_last
 
 # N, C, K, the picture, the kernel, groups, and how
@@ -80,3 +80,61 @@ def test_infinite_weights_meet_the_padding(groups: int, value: float) -> None:
     truth = F.conv2d(x, w, padding=2, groups=groups)
     np.testing.assert_array_equal(y, truth)
     assert np.isnan(y[0, 3, 0, 0])  # zeros of the padding times infinity
+
+
+DEPTHWISE = [
+    *(p for p in PROBLEMS if p[1] == p[5]),
+    (3, 100, 100, (8, 9), (3, 3), 100, {"padding": 1, "stride": 2}),
+    (1, 33, 33, (10, 7), (5, 2), 33, {"padding": (1, 0), "stride": (3, 2), "dilation": (1, 3)}),
+    (2, 20, 20, (40, 5), (4, 3), 20, {"stride": (4, 1), "dilation": (2, 1)}),
+    (40, 16, 16, (4, 4), (3, 3), 16, {"padding": 1}),
+    (1, 18, 18, (6, 6), (1, 1), 18, {"stride": 3}),
+    (1, 16, 16, (50, 60), (7, 7), 16, {"padding": ((3, 2), (0, 5))}),
+]
+
+
+@pytest.mark.parametrize("problem", DEPTHWISE)
+def test_gradients_of_depthwise(problem: tuple[Any, ...]) -> None:
+    n, c, k, picture, kernel, groups, how = problem
+    x, w = integers((n, c, *picture)), integers((k, 1, *kernel), seed=1)
+    shape = getattr(F, f"conv{len(picture)}d")(x, w, groups=groups, **how).shape
+    g = integers(shape, seed=2)
+    truth = (
+        conv_input(x.shape, w, g, groups=groups, **how),
+        conv_weight(x, w.shape, g, groups=groups, **how),
+        conv_bias(g),
+    )
+    backward = getattr(F, f"conv{len(picture)}d_backward")
+    for threads in (1, 2, 3):
+        with fastconv.threads(threads):
+            grads = backward(last(g), last(x), w, groups=groups, **how)
+        for got, expected in zip(grads, truth, strict=True):
+            assert_exact(got, expected)
+        assert lies_last(grads[0])
+    alone = backward(last(g), last(x), w, groups=groups, need=(False, True, False), **how)
+    assert_exact(alone[1], truth[1])
+    assert alone[0] is None
+    assert alone[2] is None
+
+
+def test_gradients_are_the_same_bits_with_any_number_of_threads() -> None:
+    rng = np.random.default_rng(0)
+    x, g = (last(rng.normal(size=(3, 40, 45, 50)).astype(np.float32)) for _ in range(2))
+    w = rng.normal(size=(40, 1, 5, 5)).astype(np.float32)
+    found = []
+    for threads in (1, 2, 3):
+        with fastconv.threads(threads):
+            found.append(F.conv2d_backward(g, x, w, padding=2, groups=40))
+    for grads in found[1:]:
+        for got, first in zip(grads, found[0], strict=True):
+            np.testing.assert_array_equal(got, first)
+
+
+def test_infinite_gradients_reach_their_windows_alone() -> None:
+    x, w = integers((1, 16, 9, 9)), integers((16, 1, 3, 3), seed=1)
+    g = integers((1, 16, 9, 9), seed=2)
+    g[0, 3, 4, 4] = np.inf
+    dx, dw, _ = F.conv2d_backward(last(g), last(x), w, padding=1, groups=16)
+    expected = F.conv2d_backward(g, x, w, padding=1, groups=16)
+    np.testing.assert_array_equal(dx, expected[0])
+    np.testing.assert_array_equal(np.isfinite(dw).all((1, 2, 3)), np.arange(16) != 3)

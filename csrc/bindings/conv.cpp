@@ -135,7 +135,8 @@ Ref gradient(const ConvProblem& p, Direction direction, const char* fn, const ch
   return Ref(result.finish());
 }
 
-// The three gradients of what forward_rows computes; null where not needed.
+// The three gradients of what forward_rows computes, or of what last_backward does; null where not
+// needed.
 void backward_rows(const ConvProblem& p, PyArrayObject* grad, PyArrayObject* input,
                    PyArrayObject* weight, const bool (&need)[3], Ref (&grads)[3]) {
   const int type = PyArray_TYPE(grad), rank = p.rank;
@@ -147,6 +148,12 @@ void backward_rows(const ConvProblem& p, PyArrayObject* grad, PyArrayObject* inp
   typed(type, [&](auto zero) {
     using T = decltype(zero);
     const int threads = useful_threads(p, num_threads());
+    if constexpr (sizeof(T) == sizeof(float)) {
+      if (backs_last(p, sizeof(T))) {
+        return last_backward(p, data<T>(g), data<T>(x), data<T>(w), data<T>(grads[0]),
+                             data<T>(grads[1]), data<T>(grads[2]), threads);
+      }
+    }
     if (need[0]) rows_input<T>(p, data<T>(g), data<T>(w), data<T>(grads[0]), threads);
     if (need[1]) rows_weight<T>(p, data<T>(g), data<T>(x), data<T>(grads[1]), threads);
     if (need[2]) rows_bias<T>(p, data<T>(g), data<T>(grads[2]));
@@ -181,7 +188,9 @@ PyObject* conv_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     check_grad(p, fn, grad);
     const int type = PyArray_TYPE(grad);
     Ref grads[3];
-    const bool rows = takes_rows(p, algorithm, grad, input);
+    const bool rows = takes_rows(p, algorithm, grad, input) ||
+                      (backs_last(p, item_of(type)) && channels_last(grad, p.rank) &&
+                       channels_last(input, p.rank) && !std::strcmp(algorithm, "auto"));
     if (rows) backward_rows(p, grad, input, weight, need, grads);
     const Ref g = rows ? Ref() : dense(grad);
     if (need[0] && !rows) {

@@ -7,7 +7,8 @@
 
 namespace fastconv {
 
-// Where the depth of a product lies in pieces: those of `a` from `a` on, those of B in rows.
+// Where the depth of a product lies in pieces: those of `a` from `a` on, those of B in rows. Of a
+// dot product, where a tap is in the source and in the result.
 struct LastPiece {
   ptrdiff_t a, b;
 };
@@ -49,10 +50,26 @@ struct LastSum {
   float lo, hi;
 };
 
+// Gradients of the weights of such sums, for t < taps:
+//
+//   out[pieces[t].b + e] += sum over i < rows and j < width of
+//       grad[i * grad_row + j * grad_step + e] * src[i * src_row + j * src_step + pieces[t].a + e]
+struct LastDot {
+  const float* grad;
+  ptrdiff_t grad_row, grad_step;
+  const float* src;
+  ptrdiff_t src_row, src_step;
+  const LastPiece* pieces;
+  ptrdiff_t taps;
+  float* out;
+  ptrdiff_t rows, width, channels;
+};
+
 struct LastTable {
   int lanes;  // of a panel
   void (*product)(const LastProduct& g);
   void (*sum)(const LastSum& g);
+  void (*dot)(const LastDot& g);
 };
 
 }  // namespace fastconv

@@ -3,6 +3,7 @@
 
 namespace fastconv {
 extern const LastTable FASTCONV_TABLE(last);
-const LastTable FASTCONV_TABLE(last) = {kPanelVectors * kLanes<float>, last_product, last_sum};
+const LastTable FASTCONV_TABLE(last) = {kPanelVectors * kLanes<float>, last_product, last_sum,
+                                        last_dot};
 
 }  // namespace fastconv

@@ -161,5 +161,54 @@ void last_sum(const LastSum& g) {
   }
 }
 
+// N taps over some rows, a vector of channels after the other.
+template <int N>
+__attribute__((noinline)) void dot_rows(const LastDot& d, const LastPiece* pieces, const T* grad,
+                                        const T* src, ptrdiff_t rows, ptrdiff_t width) {
+  constexpr int L = kLanes<T>;
+  const ptrdiff_t step = d.src_step, grad_step = d.grad_step;
+  for (ptrdiff_t e = 0; e < d.channels; e += L) {
+    Vec<T> acc[N];
+    const T* x[N];
+    FC_UNROLL for (int t = 0; t < N; ++t) {
+      acc[t] = load(d.out + pieces[t].b + e);
+      x[t] = src + pieces[t].a + e;
+    }
+    for (ptrdiff_t i = 0; i < rows; ++i) {
+      const T* g = grad + i * d.grad_row + e;
+      const ptrdiff_t from = i * d.src_row, to = from + width * step;
+      for (ptrdiff_t j = from; j < to; j += step, g += grad_step) {
+        const Vec<T> gv = load(g);
+        FC_UNROLL for (int t = 0; t < N; ++t) acc[t] = fma(gv, load(x[t] + j), acc[t]);
+      }
+    }
+    FC_UNROLL for (int t = 0; t < N; ++t) store(d.out + pieces[t].b + e, acc[t]);
+  }
+}
+
+// Pieces of rows, whose inputs stay in the first cache for as long as windows overlap.
+void last_dot(const LastDot& d) {
+  constexpr ptrdiff_t kWidth = 32, kPixels = 64;
+  for (ptrdiff_t j = 0; j < d.width; j += kWidth) {
+    const ptrdiff_t width = d.width - j < kWidth ? d.width - j : kWidth;
+    for (ptrdiff_t i = 0, rows; i < d.rows; i += rows) {
+      rows = kPixels / width < d.rows - i ? kPixels / width : d.rows - i;
+      const T* grad = d.grad + i * d.grad_row + j * d.grad_step;
+      const T* src = d.src + i * d.src_row + j * d.src_step;
+      for (ptrdiff_t t = 0; t < d.taps;) {
+        const ptrdiff_t left = d.taps - t;
+        const int n = left >= 9 ? 9 : left >= 5 ? 5 : left >= 3 ? 3 : static_cast<int>(left);
+        const auto run = n == 9   ? dot_rows<9>
+                         : n == 5 ? dot_rows<5>
+                         : n == 3 ? dot_rows<3>
+                         : n == 2 ? dot_rows<2>
+                                  : dot_rows<1>;
+        run(d, d.pieces + t, grad, src, rows, width);
+        t += n;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fastconv

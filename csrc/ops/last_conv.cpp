@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "conv.h"
+#include "last_runs.h"
 #include "memory.h"
 #include "parallel.h"
 
@@ -13,38 +14,9 @@ namespace {
 
 using T = float;
 
-bool depthwise(const ConvProblem& p) {
-  return p.groups == p.c && p.k == p.c;
-}
-
-int64_t lanes() {
-  return kernels().vector_bytes / static_cast<int64_t>(sizeof(T));
-}
-
 bool all_finite(const T* w, int64_t n) {
   const auto kernel = kernels().plane->f32.all_finite;  // not every instruction set has it
   return kernel ? kernel(w, n) : std::all_of(w, w + n, [](T v) { return std::isfinite(v); });
-}
-
-// Outputs [begin, end) of an axis, for which taps [first, last) are inside the picture.
-struct Run {
-  int64_t begin, end, first, last;
-};
-
-std::vector<Run> runs_along(const ConvProblem& p, int axis) {
-  const int64_t d = p.dil[axis], in = p.in[axis], ker = p.ker[axis];
-  std::vector<Run> runs;
-  for (int64_t o = 0; o < p.out[axis]; ++o) {
-    const int64_t at = o * p.stride[axis] - p.pad_lo[axis];
-    const int64_t first = at >= 0 ? 0 : std::min(ker, ceil_div(-at, d));
-    const int64_t last = at >= in ? first : std::max(first, std::min(ker, ceil_div(in - at, d)));
-    if (!runs.empty() && runs.back().first == first && runs.back().last == last) {
-      ++runs.back().end;
-    } else {
-      runs.push_back({o, o + 1, first, last});
-    }
-  }
-  return runs;
 }
 
 // A call's pictures, cut into bands of rows for the threads.
@@ -62,9 +34,9 @@ class Bands {
   int64_t size() const { return size_; }
   // body(image, part of a run of rows): what a band has of each run.
   template <class Body>
-  void each(int64_t band, const std::vector<Run>& runs, const Body& body) const {
+  void each(int64_t band, const std::vector<TapRun>& runs, const Body& body) const {
     const int64_t lo = band % parts_ * size_, hi = std::min(rows_, lo + size_);
-    for (Run run : runs) {
+    for (TapRun run : runs) {
       run.begin = std::max(run.begin, lo);
       run.end = std::min(run.end, hi);
       if (run.begin < run.end) body(band / parts_, run);
@@ -75,21 +47,15 @@ class Bands {
   int64_t rows_, size_, parts_;
 };
 
-// The element of the picture that tap (r, s) of output (i, j) is.
-int64_t element(const ConvProblem& p, int64_t i, int64_t j, int64_t r, int64_t s) {
-  const int64_t row = i * p.stride[1] - p.pad_lo[1] + r * p.dil[1];
-  return (row * p.in[2] + j * p.stride[2] - p.pad_lo[2] + s * p.dil[2]) * p.c;
-}
-
 // ---- depthwise: sums a vector of channels at a time ----
 
 void sum_channels(const ConvProblem& p, const T* x, const T* weight, const T* bias, T lo, T hi,
                   T* y, int threads) {
-  const std::vector<Run> rows = runs_along(p, 1), columns = runs_along(p, 2);
-  const int64_t c = p.c, whole = c / lanes() * lanes(), line = ceil_div(c, 16) * 16;
+  const std::vector<TapRun> rows = runs_along(p, 1), columns = runs_along(p, 2);
+  const int64_t c = p.c, whole = c / vector_lanes() * vector_lanes(), line = ceil_div(c, 16) * 16;
   // Weights [tap][channel]; runs of columns with fewer taps have theirs beside each other.
   int64_t taps = p.taps();
-  for (const Run& q : columns) taps += p.ker[1] * (q.last - q.first);
+  for (const TapRun& q : columns) taps += p.ker[1] * (q.last - q.first);
   const Scratch scratch(static_cast<size_t>((taps + 1) * line) * sizeof(T));
   T* const all = reinterpret_cast<T*>(scratch.data());
   T* const start = all + taps * line;
@@ -98,7 +64,7 @@ void sum_channels(const ConvProblem& p, const T* x, const T* weight, const T* bi
        : static_cast<void>(std::fill_n(start, c, T(0)));
   std::vector<const T*> weights;
   T* next = all + p.taps() * line;
-  for (const Run& q : columns) {
+  for (const TapRun& q : columns) {
     weights.push_back(next);
     for (int64_t r = 0; r < p.ker[1]; ++r) {
       for (int64_t s = q.first; s < q.last; ++s, next += line) {
@@ -114,9 +80,9 @@ void sum_channels(const ConvProblem& p, const T* x, const T* weight, const T* bi
         reinterpret_cast<ptrdiff_t*>(offsets.data()) +
         static_cast<size_t>(thread) *
             (Carver::bytes<ptrdiff_t>(static_cast<size_t>(p.taps())) / sizeof(ptrdiff_t));
-    bands.each(band, rows, [&](int64_t n, const Run& h) {
+    bands.each(band, rows, [&](int64_t n, const TapRun& h) {
       for (size_t i = 0; i < columns.size(); ++i) {
-        const Run& q = columns[i];
+        const TapRun& q = columns[i];
         const int64_t wide = q.last - q.first;
         LastSum g{};
         g.tap_off = tap_off;
@@ -143,7 +109,7 @@ void sum_channels(const ConvProblem& p, const T* x, const T* weight, const T* bi
           kernels().last->sum(g);
         };
         channels(0, whole);
-        if (whole < c) channels(c - lanes(), lanes());  // some of them again
+        if (whole < c) channels(c - vector_lanes(), vector_lanes());  // some of them again
       }
     });
   });
@@ -170,9 +136,9 @@ void pack(const ConvProblem& p, const T* weight, int64_t k0, int64_t count, T* t
 
 void multiply(const ConvProblem& p, const T* x, const T* weight, const T* bias, T lo, T hi, T* y,
               int threads) {
-  const std::vector<Run> rows = runs_along(p, 1), columns = runs_along(p, 2);
+  const std::vector<TapRun> rows = runs_along(p, 1), columns = runs_along(p, 2);
   const int64_t nr = kernels().last->lanes, depth = p.reduction(), c = p.c, k = p.k;
-  const int64_t whole = k / lanes() * lanes(), panels = ceil_div(whole, nr) + 1;
+  const int64_t whole = k / vector_lanes() * vector_lanes(), panels = ceil_div(whole, nr) + 1;
   const bool merged = p.dil[2] == 1;  // the taps of a row lie side by side
   // Rows of outputs at a time, so that what they read stays in the second-level cache.
   const auto row_bytes = static_cast<int64_t>(sizeof(T)) * p.stride[1] * p.in[2] * c;
@@ -193,14 +159,14 @@ void multiply(const ConvProblem& p, const T* x, const T* weight, const T* bias, 
   if (bias) std::copy_n(bias, k, start);
   pack(p, weight, 0, whole, turned, b);
   T* const last = b + (panels - 1) * depth * nr;  // the last outputs, some of them again
-  if (whole < k) pack(p, weight, k - lanes(), lanes(), turned, last);
+  if (whole < k) pack(p, weight, k - vector_lanes(), vector_lanes(), turned, last);
   parallel_for(bands.count(p.n), threads, [&](int64_t band, int thread) {
     Carver mine(others + static_cast<size_t>(thread) * own);
     auto* a_off = mine.take<ptrdiff_t>(pixels);
     auto* c_off = mine.take<ptrdiff_t>(pixels);
     auto* pieces = mine.take<LastPiece>(static_cast<size_t>(p.taps()));
-    bands.each(band, rows, [&](int64_t n, const Run& h) {
-      for (const Run& q : columns) {
+    bands.each(band, rows, [&](int64_t n, const TapRun& h) {
+      for (const TapRun& q : columns) {
         LastProduct g{};
         g.a = x + n * p.in_plane() * c + element(p, h.begin, q.begin, h.first, q.first);
         g.a_off = a_off;
@@ -230,9 +196,9 @@ void multiply(const ConvProblem& p, const T* x, const T* weight, const T* bias, 
         kernels().last->product(g);
         if (whole == k) continue;
         g.b = last;
-        g.bias = start + k - lanes();
-        g.c += k - lanes();
-        g.outputs = lanes();
+        g.bias = start + k - vector_lanes();
+        g.c += k - vector_lanes();
+        g.outputs = vector_lanes();
         kernels().last->product(g);
       }
     });
@@ -246,8 +212,8 @@ bool runs_last(const ConvProblem& p, size_t item, int threads) {
       p.pad_lo[0] + p.pad_hi[0]) {
     return false;
   }
-  if (depthwise(p)) return p.c >= lanes() && p.taps() <= 121;
-  if (p.groups > 1 || p.k < lanes()) return false;
+  if (is_depthwise(p)) return p.c >= vector_lanes() && p.taps() <= 121;
+  if (p.groups > 1 || p.k < vector_lanes()) return false;
   // Packing the weights must not be more than what is saved.
   if (4 * p.n * p.out_plane() * (p.c + p.k) < p.k * p.reduction()) return false;
   const std::string way = choose(p, Direction::forward, "auto", item, threads, false, "conv").name;
@@ -259,7 +225,7 @@ bool last_forward(const ConvProblem& p, const T* x, const T* weight, const T* bi
   if (p.padded() && !all_finite(weight, p.k * p.reduction())) return false;
   T lo, hi;
   clamp_range(activation, &lo, &hi);
-  const auto way = depthwise(p) ? sum_channels : multiply;
+  const auto way = is_depthwise(p) ? sum_channels : multiply;
   way(p, x, weight, bias, lo, hi, y, threads);
   if (activation > Activation::relu6) activate(activation, y, p.n * p.out_plane() * p.k, threads);
   return true;

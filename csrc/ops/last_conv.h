@@ -14,4 +14,11 @@ bool runs_last(const ConvProblem& p, size_t item, int threads);
 bool last_forward(const ConvProblem& p, const float* x, const float* weight, const float* bias,
                   Activation activation, float* y, int threads);
 
+// Whether last_backward does a problem: depthwise ones.
+bool backs_last(const ConvProblem& p, size_t item);
+
+// grad, x and dx channels-last, weights in C order; what is null is not wanted.
+void last_backward(const ConvProblem& p, const float* grad, const float* x, const float* weight,
+                   float* dx, float* dweight, float* dbias, int threads);
+
 }  // namespace fastconv

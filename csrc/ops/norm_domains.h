@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 
 #include "../isa.h"
 #include "norm.h"
-#include "parallel.h"
 
 namespace fastconv {
 
@@ -45,23 +45,10 @@ struct Domains {
 
 // first(block), then for what all blocks of a domain gave join(domain), then last(block): a domain
 // after the other while it is in cache, where every thread has one.
-template <class First, class Join, class Last>
-void by_domains(const Domains& d, int threads, const First& first, const Join& join,
-                const Last& last) {
-  if (d.count > 1 && d.count >= threads) {
-    return parallel_for(d.count, threads, [&](int64_t domain, int) {
-      const int64_t begin = domain * d.blocks, end = begin + d.blocks;
-      for (int64_t task = begin; task < end; ++task) first(task);
-      join(domain);
-      for (int64_t task = begin; task < end; ++task) last(task);
-    });
-  }
-  parallel_for(d.tasks(), threads, [&](int64_t task, int) { first(task); });
-  for (int64_t domain = 0; domain < d.count; ++domain) join(domain);
-  parallel_for(d.tasks(), threads, [&](int64_t task, int) { last(task); });
-}
-
-inline constexpr auto nothing = [](int64_t) {};
+using DomainStep = std::function<void(int64_t)>;
+void by_domains(const Domains& d, int threads, const DomainStep& first, const DomainStep& join,
+                const DomainStep& last);
+inline void nothing(int64_t) {}
 
 // The sum of value(i) for i < n, in eight sums that do not wait for each other.
 template <class Value>

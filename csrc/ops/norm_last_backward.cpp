@@ -3,8 +3,25 @@
 
 #include "norm_domains.h"
 #include "norm_last.h"
+#include "parallel.h"
 
 namespace fastconv {
+
+void by_domains(const Domains& d, int threads, const DomainStep& first, const DomainStep& join,
+                const DomainStep& last) {
+  if (d.count > 1 && d.count >= threads) {
+    return parallel_for(d.count, threads, [&](int64_t domain, int) {
+      const int64_t begin = domain * d.blocks, end = begin + d.blocks;
+      for (int64_t task = begin; task < end; ++task) first(task);
+      join(domain);
+      for (int64_t task = begin; task < end; ++task) last(task);
+    });
+  }
+  parallel_for(d.tasks(), threads, [&](int64_t task, int) { first(task); });
+  for (int64_t domain = 0; domain < d.count; ++domain) join(domain);
+  parallel_for(d.tasks(), threads, [&](int64_t task, int) { last(task); });
+}
+
 namespace {
 
 // With m1 = <w g>, m2 = <w g xhat> over a set, dx = a g + b x + k with a number each for every

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
+#include <functional>
 #include <vector>
 
 #include "parallel.h"
@@ -86,51 +88,69 @@ bool scatter(const PoolProblem& p, const TapPlaces& places, int64_t channels, in
   return true;
 }
 
+// Clears the `images` of dx, `in` elements of so many channels each, and then scatters into some of
+// them, channels [from, to). False if one of the calls said so.
+using Part = std::function<bool(int64_t image, int64_t images, int64_t from, int64_t to)>;
+
+bool clear_and_scatter(int64_t images, int64_t in, int64_t channels, size_t item, void* dx,
+                       int threads, const Part& part) {
+  std::atomic<bool> valid{true};
+  char* const bytes = static_cast<char*>(dx);
+  const auto clear = [&](int64_t from, int64_t count) {
+    std::memset(bytes + from * static_cast<int64_t>(item), 0, static_cast<size_t>(count) * item);
+  };
+  const auto scatter_part = [&](int64_t image, int64_t some, int64_t from, int64_t to) {
+    if (!part(image, some, from, to)) valid.store(false, std::memory_order_relaxed);
+  };
+  if (images < threads && channels > 1) {
+    // A few images are shared out by their channels, whole cache lines of them.
+    const int64_t line = 64 / static_cast<int64_t>(item);
+    const int64_t width = ceil_div(ceil_div(channels, ceil_div(threads, images)), line) * line;
+    const int64_t parts = ceil_div(channels, width);
+    parallel_for(images * parts, threads, [&](int64_t task, int) {
+      const int64_t image = task / parts, from = task % parts * width,
+                    to = std::min(channels, from + width);
+      for (int64_t i = 0; i < in; ++i) clear((image * in + i) * channels + from, to - from);
+      scatter_part(image, 1, from, to);
+    });
+    return valid.load();
+  }
+  // Small ones are cleared some at a time: a call for each costs more than its elements.
+  constexpr int64_t kElements = 1 << 13;
+  const int64_t size = in * channels, batch = kElements / std::max<int64_t>(size, 1) + 1;
+  parallel_for(ceil_div(images, batch), threads, [&](int64_t task, int) {
+    const int64_t first = task * batch, some = std::min(batch, images - first);
+    clear(first * size, some * size);
+    scatter_part(first, some, 0, channels);
+  });
+  return valid.load();
+}
+
 template <class T, class Index>
 bool scatter_all(const PoolProblem& p, bool last, const T* dy, Where where, T* dx, int threads) {
   const int64_t images = last ? p.n : p.planes(), channels = last ? p.c : 1;
   const TapPlaces places(p, where.size == 1 ? where : Where{}, channels);
   const Index* at = static_cast<const Index*>(where.at);
-  const int64_t in = p.in_plane(), out = p.out_plane();
-  std::atomic<bool> valid{true};
-  const auto some = [&](int64_t image, int64_t from, int64_t to) {
-    if (!scatter(p, places, channels, from, to, dy + image * out * channels,
-                 at + image * out * channels, dx + image * in * channels)) {
-      valid.store(false, std::memory_order_relaxed);
-    }
-  };
-  // A few images are shared out by their channels, whole cache lines of them.
-  constexpr int64_t kLine = 64 / sizeof(T), kElements = 1 << 13;
-  if (images < threads && channels > 1) {
-    const int64_t width = ceil_div(ceil_div(channels, ceil_div(threads, images)), kLine) * kLine;
-    const int64_t parts = ceil_div(channels, width);
-    parallel_for(images * parts, threads, [&](int64_t task, int) {
-      const int64_t image = task / parts, from = task % parts * width,
-                    to = std::min(channels, from + width);
-      T* const first = dx + image * in * channels;
-      for (int64_t i = 0; i < in; ++i) std::fill_n(first + i * channels + from, to - from, T(0));
-      some(image, from, to);
-    });
-    return valid.load();
-  }
-  // Small ones are cleared some at a time: a call for each costs more than its elements. So does a
-  // row of a few windows: where there are few, each has its place in a table.
+  const int64_t in = p.in_plane() * channels, out = p.out_plane() * channels;
+  // Rows of a few windows cost more than their elements: where there are few in all, each has its
+  // place in a table.
   constexpr int64_t kFewWindows = 256;
   std::vector<int64_t> bases;
   if (sizeof(Index) == 1 && channels == 1 && out <= kFewWindows) bases = places.bases();
-  const int64_t size = in * channels, batch = kElements / std::max<int64_t>(size, 1) + 1;
-  parallel_for(ceil_div(images, batch), threads, [&](int64_t task, int) {
-    const int64_t first = task * batch, last = std::min(images, first + batch);
-    std::fill_n(dx + first * size, (last - first) * size, T(0));
-    for (int64_t image = first; image < last; ++image) {
+  const auto part = [&](int64_t image, int64_t some, int64_t from, int64_t to) {
+    bool valid = true;
+    for (const int64_t end = image + some; image < end; ++image) {
+      const T* g = dy + image * out;
+      const Index* which = at + image * out;
       if (bases.empty()) {
-        some(image, 0, channels);
+        valid &= scatter(p, places, channels, from, to, g, which, dx + image * in);
       } else {
-        scatter_few(dy + image * out, at + image * out, bases, places.offsets(), dx + image * in);
+        scatter_few(g, which, bases, places.offsets(), dx + image * in);
       }
     }
-  });
-  return valid.load();
+    return valid;
+  };
+  return clear_and_scatter(images, p.in_plane(), channels, sizeof(T), dx, threads, part);
 }
 
 }  // namespace
