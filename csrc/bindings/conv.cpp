@@ -119,17 +119,22 @@ void check_grad(const ConvProblem& p, const char* fn, PyArrayObject* grad) {
   }
 }
 
+// The gradient of the input or of the weight; with the latter comes that of the bias, where it is
+// wanted and `row` sums it on its way.
 Ref gradient(const ConvProblem& p, Direction direction, const char* fn, const char* algorithm,
-             int type, const Ref& grad, const Ref& other, const Shape& shape, bool last) {
+             int type, const Ref& grad, const Ref& other, const Shape& shape, bool last,
+             Ref* bias = nullptr) {
   const int threads = useful_threads(p, num_threads());
   const Algorithm& row = choose(p, direction, algorithm, item_of(type), threads, false, fn);
   Result result(fn, Py_None, shape, type, last, p.rank, {});
+  if (bias && row.sums_bias) *bias = new_array(Shape(p.k, 1), type);
   typed(type, [&](auto zero) {
     using T = decltype(zero);
     ConvCall<T> call = make_call<T>(p);
     call.grad = data<T>(grad);
     (direction == Direction::input ? call.weight : call.input) = data<T>(other);
     call.result = static_cast<T*>(result.data());
+    if (bias && *bias) call.bias_grad = static_cast<T*>(PyArray_DATA(bias->array()));
     convolve(call, row);
   });
   return Ref(result.finish());
@@ -198,10 +203,11 @@ PyObject* conv_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
                           p.input_shape(), channels_last(input, p.rank));
     }
     if (need[1] && !rows) {
-      grads[1] = gradient(p, Direction::weight, fn, algorithm, type, g, dense(input),
-                          p.weight_shape(), channels_last(weight, p.rank));
+      grads[1] =
+          gradient(p, Direction::weight, fn, algorithm, type, g, dense(input), p.weight_shape(),
+                   channels_last(weight, p.rank), need[2] ? &grads[2] : nullptr);
     }
-    if (need[2] && !rows) {
+    if (need[2] && !grads[2]) {
       Shape shape;
       shape.push_back(p.k);
       grads[2] = new_array(shape, type);

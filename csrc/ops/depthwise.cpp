@@ -184,7 +184,8 @@ double weight_cost(const ConvProblem& p, size_t item, bool) {
                                      weight_workspace,             \
                                      nothing,                      \
                                      {weight<float>, nullptr},     \
-                                     {weight<double>, nullptr}};
+                                     {weight<double>, nullptr},    \
+                                     true};
 
 FASTCONV_ROWS(Depthwise, "depthwise", "rows shifted and summed, plane by plane", depthwise)
 FASTCONV_ROWS(Grouped, "grouped", "rows shifted and summed over the few planes of a group", grouped)

@@ -227,7 +227,8 @@ bool run_plane_weight(const ConvCall<T>& call) {
   const auto& kernel = of_type<T>(*kernels().plane);
   const DotPlan<T> t = plan_dots<T>(p, call.threads);
   const int64_t runs = ceil_div(p.groups, t.run), parts = ceil_div(t.g.results, t.results);
-  const int64_t units = p.n * p.groups;
+  const int64_t units = p.n * p.groups, plane = p.out_plane();
+  const auto& gemm = of_type<T>(*kernels().gemm);
   const int64_t safe = ceil_div(t.reach, std::min(t.g.next_src, t.g.next_grad));
   parallel_for(runs * parts, call.threads, [&](int64_t task, int thread) {
     PlaneDots<T> g = t.g;
@@ -254,6 +255,12 @@ bool run_plane_weight(const ConvCall<T>& call) {
           g.grad = grad + result * g.out_rows * g.out_cols;
           g.dw = call.result + group * g.next_w + result * g.w_result;
           kernel.dot(g);
+          for (int64_t r = 0; call.bias_grad && r < g.units * g.results; ++r) {
+            const int64_t u = r / g.results, o = r % g.results;
+            T* const sum = call.bias_grad + (group + u) * t.g.results + result + o;
+            const T plane_sum = gemm.sum(g.grad + u * g.next_grad + o * plane, plane);
+            *sum = g.add ? *sum + plane_sum : plane_sum;
+          }
         }
       }
     }

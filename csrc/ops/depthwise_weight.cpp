@@ -118,6 +118,21 @@ void finish_band(const RowPlan& t, const Item& item, const T* sums, T* dw) {
             });
 }
 
+// The sum of a block of a plane of the gradient.
+template <class T>
+T sum_block(const RowPlan& t, const int64_t (&lo)[3], const int64_t (&hi)[3], const T* grad) {
+  const auto& gemm = of_type<T>(*kernels().gemm);
+  int64_t width = hi[2] - lo[2], height = hi[1] - lo[1];
+  if (width == t.out[2]) width *= height, height = 1;
+  T sum = 0;
+  for (int64_t z = lo[0]; z < hi[0]; ++z) {
+    for (int64_t h = 0; h < height; ++h) {
+      sum += gemm.sum(grad + (z * t.out[1] + lo[1] + h) * t.out[2] + lo[2], width);
+    }
+  }
+  return sum;
+}
+
 }  // namespace
 
 template <class T>
@@ -139,6 +154,15 @@ void band_weight(const ConvCall<T>& call) {
     for (int64_t group = task / w.runs * w.groups; group < end;) {
       const int64_t count = std::min(w.batch, end - group);
       std::memset(sums, 0, w.sums);
+      // The bias's gradients of the output channels whose first band is here.
+      const auto each_bias = [&](const auto& use) {
+        for (int64_t r = ceil_div(first, w.bands()); call.bias_grad && r * w.bands() < last; ++r) {
+          for (int64_t u = 0; u < count; ++u) {
+            use(u * t.results + r, call.bias_grad + (group + u) * t.results + r);
+          }
+        }
+      };
+      each_bias([](int64_t, T* sum) { *sum = 0; });
       for (int64_t image = 0; image < t.images; ++image) {
         const int64_t unit = image * t.groups + group;
         for (int64_t block = 0; block < blocks; ++block) {
@@ -156,6 +180,9 @@ void band_weight(const ConvCall<T>& call) {
             dot_band(t, w.band[i % w.bands()], lo, hi, strip, grad + i / w.bands() * grad_plane,
                      sums + (i - first) * item_sums, count, unit_sums);
           }
+          each_bias([&](int64_t plane, T* sum) {
+            *sum += sum_block(t, lo, hi, grad + plane * grad_plane);
+          });
         }
       }
       for (int64_t u = 0; u < count; ++u) {

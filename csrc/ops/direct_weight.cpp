@@ -48,7 +48,7 @@ Sizes sizes(const ConvProblem& p, const Cut& c) {
   const int64_t outputs = p.kg() * p.reduction();
   const int64_t lanes = kernels().vector_bytes / static_cast<int64_t>(sizeof(T));
   Sizes s{};
-  s.parts = Carver::bytes<T>(c.sums * p.groups * outputs);
+  s.parts = Carver::bytes<T>(c.sums * (p.groups * outputs + p.k));
   s.offsets = Carver::bytes<ptrdiff_t>(p.reduction());
   s.segments = Carver::bytes<ptrdiff_t>(c.pixels.pixels());
   if (c.pixels.strip) s.strip = Carver::bytes<T>(c.pixels.images * p.cg() * c.pixels.shape.plane());
@@ -83,6 +83,8 @@ void run_task(const ConvCall<T>& call, const Cut& c, int64_t task, T* parts, cha
   T* out = parts + (sum * p.groups + group) * outputs;
   std::memset(out, 0, outputs * sizeof(T));
   std::memset(sums, 0, outputs * lanes * sizeof(T));
+  T* const bias = parts + c.sums * p.groups * outputs + sum * p.k + group * p.kg();
+  std::memset(bias, 0, p.kg() * sizeof(T));
   for (int64_t ch = 0, j = 0; ch < p.cg(); ++ch) {
     for (int64_t tap = 0; tap < p.taps(); ++tap, ++j) {
       b_off[j] = ch * view.plane + tap_offset(p, c.pixels, tap);
@@ -127,6 +129,7 @@ void run_task(const ConvCall<T>& call, const Cut& c, int64_t task, T* parts, cha
     d.b = view_block(p, c.pixels, view, call.input + group * p.cg() * p.in_plane(), 0, p.cg(), b,
                      strip);
     gemm.dot(d);
+    if (call.bias_grad) sum_rows(p, d.a, b, p.kg(), true, bias);
   }
   gemm.fold(sums, outputs, out);
 }
@@ -142,6 +145,7 @@ void run(const ConvCall<T>& call) {
   });
   const int64_t outputs = p.k * p.reduction();
   add_parts(parts, c.sums, outputs, outputs, call.result);
+  if (call.bias_grad) add_parts(parts + c.sums * outputs, c.sums, p.k, p.k, call.bias_grad);
 }
 
 bool few_outputs(const ConvProblem& p) {
@@ -184,6 +188,7 @@ const Algorithm kDirectWeight = {"direct",
                                  workspace,
                                  nothing,
                                  {run<float>, nullptr},
-                                 {run<double>, nullptr}};
+                                 {run<double>, nullptr},
+                                 true};
 
 }  // namespace fastconv

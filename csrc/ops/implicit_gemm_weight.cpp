@@ -56,10 +56,11 @@ void run(const ConvCall<T>& call) {
   const ConvProblem& p = *call.p;
   if (p.n * p.out_plane() == 0) {
     std::fill_n(call.result, p.k * p.reduction(), T(0));
+    if (call.bias_grad) std::fill_n(call.bias_grad, p.k, T(0));
   } else if (by_positions(p, sizeof(T))) {
-    weight_by_positions(p, call.input, call.grad, call.result, call.scratch, call.threads);
+    weight_by_positions(call);
   } else {
-    weight_by_outputs(p, call.input, call.grad, call.result, call.scratch, call.threads);
+    weight_by_outputs(call);
   }
 }
 
@@ -89,7 +90,7 @@ size_t nothing(const ConvProblem&, size_t) {
 }  // namespace
 
 const Algorithm kIm2colWeight = {
-    "im2col",  Direction::weight, "implicit GEMM over pixels", any_problem,           cost,
-    workspace, nothing,           {run<float>, nullptr},       {run<double>, nullptr}};
+    "im2col", Direction::weight,     "implicit GEMM over pixels", any_problem, cost, workspace,
+    nothing,  {run<float>, nullptr}, {run<double>, nullptr},      true};
 
 }  // namespace fastconv

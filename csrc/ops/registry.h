@@ -37,6 +37,7 @@ struct ConvCall {
   const T* residual = nullptr;  // forward: like result, added before the activation, or null
   Activation activation = Activation::none;
   T* result = nullptr;
+  T* bias_grad = nullptr;          // weight: (K,) sums of grad, from rows with sums_bias, or null
   const void* prepared = nullptr;  // what the row's prepare made of the weight, or null
   int threads = 1;
   char* scratch = nullptr;  // as many bytes as the row's workspace() said
@@ -61,6 +62,7 @@ struct Algorithm {
   size_t (*prepared_bytes)(const ConvProblem&, size_t item);  // 0: nothing to prepare
   Runner<float> f32;
   Runner<double> f64;
+  bool sums_bias = false;  // weight: sums bias_grad too, on its way
 
   template <class T>
   const Runner<T>& runner() const {

@@ -81,8 +81,8 @@ void fill_offsets(const Block& b, const PixelView& v, int64_t nr, ptrdiff_t* a_o
 }
 
 template <class T>
-void run_task(const ConvProblem& p, const Cut& c, const T* input, const T* grad, T* result,
-              int64_t task, char* scratch) {
+void run_task(const ConvCall<T>& call, const Cut& c, int64_t task, char* scratch) {
+  const ConvProblem& p = *call.p;
   const auto& gemm = of_type<T>(*kernels().gemm);
   const PixelView view(p, c.pixels, c.c_part);
   const int64_t taps = p.taps(), nr = gemm.nr, plane = p.out_plane();
@@ -121,13 +121,13 @@ void run_task(const ConvProblem& p, const Cut& c, const T* input, const T* grad,
       known = b;
     }
     const T* x =
-        view_block(p, c.pixels, view, input + group * p.cg() * p.in_plane(), c0, cn, b, strip);
+        view_block(p, c.pixels, view, call.input + group * p.cg() * p.in_plane(), c0, cn, b, strip);
     g.depth = pixels;
     g.a_contiguous = counts_up(a_off, pixels);
     g.run = g.a_contiguous ? pixels : b.extent(2);
     g.b_panel = pixels * nr;
     g.accumulate = i > 0;
-    const T* dy = grad + (b.image * p.k + group * p.kg() + k0) * plane +
+    const T* dy = call.grad + (b.image * p.k + group * p.kg() + k0) * plane +
                   (b.lo[0] * p.out[1] + b.lo[1]) * p.out[2] + b.lo[2];
     for (int64_t first = 0; first < kn; first += side) {
       g.lanes = std::min(side, kn - first);
@@ -137,6 +137,10 @@ void run_task(const ConvProblem& p, const Cut& c, const T* input, const T* grad,
                          per_image, turned + k * pixels + n * per_image * nr, nr);
         }
       }
+      if (call.bias_grad && c0 == 0) {
+        sum_rows(p, dy + first * plane, b, g.lanes, i > 0,
+                 call.bias_grad + group * p.kg() + k0 + first);
+      }
       for (int64_t tap = 0; tap < taps; ++tap) {
         g.a = x + tap_offset(p, c.pixels, tap);
         g.c = sums + tap * c.k_part + first;
@@ -144,7 +148,7 @@ void run_task(const ConvProblem& p, const Cut& c, const T* input, const T* grad,
       }
     }
   }
-  T* dw = result + ((group * p.kg() + k0) * p.cg() + c0) * taps;
+  T* dw = call.result + ((group * p.kg() + k0) * p.cg() + c0) * taps;
   gemm.transpose(sums, c.k_part, cn * taps, kn, dw, p.reduction());
 }
 
@@ -158,20 +162,18 @@ size_t weight_by_outputs_bytes(const ConvProblem& p, int threads) {
 }
 
 template <class T>
-void weight_by_outputs(const ConvProblem& p, const T* input, const T* grad, T* result,
-                       char* scratch, int threads) {
-  const Cut c = cut<T>(p, threads);
+void weight_by_outputs(const ConvCall<T>& call) {
+  const ConvProblem& p = *call.p;
+  const Cut c = cut<T>(p, call.threads);
   const size_t own = per_thread<T>(p, c);
-  parallel_for(c.tasks(p), threads, [&](int64_t task, int thread) {
-    run_task(p, c, input, grad, result, task, scratch + thread * own);
+  parallel_for(c.tasks(p), call.threads, [&](int64_t task, int thread) {
+    run_task(call, c, task, call.scratch + thread * own);
   });
 }
 
 template size_t weight_by_outputs_bytes<float>(const ConvProblem&, int);
 template size_t weight_by_outputs_bytes<double>(const ConvProblem&, int);
-template void weight_by_outputs<float>(const ConvProblem&, const float*, const float*, float*,
-                                       char*, int);
-template void weight_by_outputs<double>(const ConvProblem&, const double*, const double*, double*,
-                                        char*, int);
+template void weight_by_outputs<float>(const ConvCall<float>&);
+template void weight_by_outputs<double>(const ConvCall<double>&);
 
 }  // namespace fastconv

@@ -61,7 +61,7 @@ Sizes sizes(const ConvProblem& p, const Cut& c) {
     s.strip = Carver::bytes<T>(c.pixels.images * c.channels * c.pixels.shape.plane());
   }
   s.panels = Carver::bytes<T>(c.lane_part * c.pixels.pixels());
-  if (c.sums > 1) s.sums = Carver::bytes<T>(c.sums * p.k * p.reduction());
+  if (c.sums > 1) s.sums = Carver::bytes<T>(c.sums * p.k * (p.reduction() + 1));
   return s;
 }
 
@@ -72,15 +72,18 @@ int64_t team(const ConvProblem& p, const Cut& c, int threads) {
 template <class T>
 class Run {
  public:
-  Run(const ConvProblem& p, const Cut& c, const T* input, const T* grad, T* result, char* scratch)
-      : p_(p),
+  Run(const ConvCall<T>& call, const Cut& c)
+      : p_(*call.p),
         c_(c),
-        size_(sizes<T>(p, c)),
-        view_(p, c.pixels, c.channels),
-        input_(input),
-        grad_(grad),
-        result_(c.sums > 1 ? reinterpret_cast<T*>(scratch) : result),
-        scratch_(scratch + size_.sums) {}
+        size_(sizes<T>(p_, c)),
+        view_(p_, c.pixels, c.channels),
+        input_(call.input),
+        grad_(call.grad),
+        result_(c.sums > 1 ? reinterpret_cast<T*>(call.scratch) : call.result),
+        bias_(!call.bias_grad ? nullptr
+              : c.sums > 1    ? result_ + c.sums * p_.k * p_.reduction()
+                              : call.bias_grad),
+        scratch_(call.scratch + size_.sums) {}
 
   void task(int64_t index, int thread) const {
     const auto& gemm = of_type<T>(*kernels().gemm);
@@ -143,6 +146,9 @@ class Run {
       g.b_panel = known * nr;
       g.accumulate = i > first;
       gemm.block(g);
+      if (bias_ && j0 == 0) {
+        sum_rows(p_, g.a, b, g.rows, g.accumulate, bias_ + sum * p_.k + group * p_.kg() + r0);
+      }
     }
   }
 
@@ -172,7 +178,7 @@ class Run {
   const Sizes size_;
   const PixelView view_;
   const T *input_, *grad_;
-  T* result_;
+  T *result_, *bias_;  // parts of their sums, where there are several
   char* scratch_;
 };
 
@@ -186,20 +192,22 @@ size_t weight_by_positions_bytes(const ConvProblem& p, int threads) {
 }
 
 template <class T>
-void weight_by_positions(const ConvProblem& p, const T* input, const T* grad, T* result,
-                         char* scratch, int threads) {
-  const Cut c = cut<T>(p, threads);
-  const Run<T> run(p, c, input, grad, result, scratch);
-  parallel_for(c.tasks(p), threads, [&](int64_t index, int thread) { run.task(index, thread); });
+void weight_by_positions(const ConvCall<T>& call) {
+  const ConvProblem& p = *call.p;
+  const Cut c = cut<T>(p, call.threads);
+  const Run<T> run(call, c);
+  parallel_for(c.tasks(p), call.threads,
+               [&](int64_t index, int thread) { run.task(index, thread); });
+  if (c.sums == 1) return;
   const int64_t outputs = p.k * p.reduction();
-  if (c.sums > 1) add_parts(reinterpret_cast<const T*>(scratch), c.sums, outputs, outputs, result);
+  const T* const parts = reinterpret_cast<const T*>(call.scratch);
+  add_parts(parts, c.sums, outputs, outputs, call.result);
+  if (call.bias_grad) add_parts(parts + c.sums * outputs, c.sums, p.k, p.k, call.bias_grad);
 }
 
 template size_t weight_by_positions_bytes<float>(const ConvProblem&, int);
 template size_t weight_by_positions_bytes<double>(const ConvProblem&, int);
-template void weight_by_positions<float>(const ConvProblem&, const float*, const float*, float*,
-                                         char*, int);
-template void weight_by_positions<double>(const ConvProblem&, const double*, const double*, double*,
-                                          char*, int);
+template void weight_by_positions<float>(const ConvCall<float>&);
+template void weight_by_positions<double>(const ConvCall<double>&);
 
 }  // namespace fastconv

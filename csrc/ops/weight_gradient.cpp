@@ -1,5 +1,7 @@
 #include "weight_gradient.h"
 
+#include "../isa.h"
+
 namespace fastconv {
 PixelCut cut_pixels(const ConvProblem& p, int64_t most) {
   PixelCut c;
@@ -74,6 +76,32 @@ void add_parts(const T* parts, int64_t number, ptrdiff_t step, int64_t count, T*
   }
 }
 
+template <class T>
+void sum_rows(const ConvProblem& p, const T* grad, const Block& b, int64_t rows, bool add,
+              T* sums) {
+  const auto& gemm = of_type<T>(*kernels().gemm);
+  // Whole rows follow each other, and so do whole slabs.
+  int64_t width = b.extent(2), height = b.extent(1), depth = b.extent(0);
+  if (width == p.out[2]) width *= height, height = 1;
+  if (width == p.out[1] * p.out[2]) width *= depth, depth = 1;
+  for (int64_t k = 0; k < rows; ++k) {
+    T sum = add ? sums[k] : T(0);
+    for (int64_t n = 0; n < b.images; ++n) {
+      const T* plane = grad + (n * p.k + k) * p.out_plane();
+      for (int64_t z = 0; z < depth; ++z) {
+        for (int64_t h = 0; h < height; ++h) {
+          sum += gemm.sum(plane + (z * p.out[1] + h) * p.out[2], width);
+        }
+      }
+    }
+    sums[k] = sum;
+  }
+}
+
+template void sum_rows<float>(const ConvProblem&, const float*, const Block&, int64_t, bool,
+                              float*);
+template void sum_rows<double>(const ConvProblem&, const double*, const Block&, int64_t, bool,
+                               double*);
 template void add_parts<float>(const float*, int64_t, ptrdiff_t, int64_t, float*);
 template void add_parts<double>(const double*, int64_t, ptrdiff_t, int64_t, double*);
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "memory.h"
+#include "registry.h"
 #include "strip.h"
 
 namespace fastconv {
@@ -53,6 +54,11 @@ const T* view_block(const ConvProblem& p, const PixelCut& c, const PixelView& v,
   return strip;
 }
 
+// sums[k] = or += the sum of output channel k's gradient over a block's pixels, for k < rows; grad
+// is the first channel's at the block's first pixel.
+template <class T>
+void sum_rows(const ConvProblem& p, const T* grad, const Block& b, int64_t rows, bool add, T* sums);
+
 // to[i] = the sum of parts[part * step + i] over the parts, in order, for i < count. `to` may be
 // the first part.
 template <class T>
@@ -63,15 +69,13 @@ void add_parts(const T* parts, int64_t number, ptrdiff_t step, int64_t count, T*
 template <class T>
 size_t weight_by_positions_bytes(const ConvProblem& p, int threads);
 template <class T>
-void weight_by_positions(const ConvProblem& p, const T* input, const T* grad, T* result,
-                         char* scratch, int threads);
+void weight_by_positions(const ConvCall<T>& call);
 
 // Output channels in lanes: the gradient is transposed, the strip of x broadcast, dw transposed at
 // the end. Wins where there are fewer output channels than kernel positions.
 template <class T>
 size_t weight_by_outputs_bytes(const ConvProblem& p, int threads);
 template <class T>
-void weight_by_outputs(const ConvProblem& p, const T* input, const T* grad, T* result,
-                       char* scratch, int threads);
+void weight_by_outputs(const ConvCall<T>& call);
 
 }  // namespace fastconv

@@ -98,7 +98,8 @@ constexpr Algorithm lowered_row(const char* name, const char* summary) {
           lowered_bytes<L, M, D>,
           lowered_prepared_bytes<L, M, D>,
           {run_lowered<L, float, M, D>, prepares ? prepare_lowered<L, float, M, D> : nullptr},
-          {run_lowered<L, double, M, D>, prepares ? prepare_lowered<L, double, M, D> : nullptr}};
+          {run_lowered<L, double, M, D>, prepares ? prepare_lowered<L, double, M, D> : nullptr},
+          D == Direction::weight};
 }
 
 template <class L, int M>

@@ -235,7 +235,8 @@ constexpr Algorithm row(const char* name, const char* summary) {
           workspace<M, D>,
           prepared_bytes<M, D>,
           {run<float, M, D>, prepares ? prepare<float, M, D> : nullptr},
-          {run<double, M, D>, prepares ? prepare<double, M, D> : nullptr}};
+          {run<double, M, D>, prepares ? prepare<double, M, D> : nullptr},
+          D == Direction::weight};
 }
 
 template <int M>

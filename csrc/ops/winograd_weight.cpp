@@ -58,6 +58,7 @@ class Run {
   // Whether all gradients are finite.
   bool all() {
     parallel_for(p_.groups * c_.tasks(), call_.threads, [&](int64_t i, int t) { task(i, t); });
+    if (call_.bias_grad) add_parts(sums_ + size_.w, c_.sums, p_.k, p_.k, call_.bias_grad);
     if (c_.sums == 1) return finite_;
     parallel_for(p_.groups * c_.parts(), call_.threads, [&](int64_t part, int) {
       T* const w = sums_ + part * c_.w_part;
@@ -93,7 +94,7 @@ class Run {
     const int64_t sum = index % c_.sums, group = index / c_.sums;
     const int64_t c1 = std::min(c0 + c_.c_share, c_.c_parts);
     const int64_t k1 = std::min(k0 + c_.k_share, c_.k_parts);
-    T* const x = sums_ + size_.w + thread * size_.per_thread(c_);
+    T* const x = sums_ + size_.shared() + thread * size_.per_thread(c_);
     T* const g = x + size_.x;
     const int64_t begin = c_.blocks * sum / c_.sums, end = c_.blocks * (sum + 1) / c_.sums;
     for (int64_t block = begin; block < end; ++block) {
@@ -101,6 +102,7 @@ class Run {
         input_points(group, ch, block, x + (ch / c_.c_part - c0) * c_.x_part + ch % c_.c_part);
       }
       for (int64_t ch = k0 * c_.k_part; ch < std::min(k1 * c_.k_part, p_.kg()); ch += k_.lanes) {
+        if (call_.bias_grad && c0 == 0) sum_planes(group, ch, sum, block, block == begin);
         grad_points(group, ch, block, g + (ch / c_.k_part - k0) * c_.g_part + ch % c_.k_part);
       }
       for (int64_t kp = k0; kp < k1; ++kp) {
@@ -112,6 +114,21 @@ class Run {
                    w);
           if (c_.sums == 1 && block + 1 == end) finish(part, w);
         }
+      }
+    }
+  }
+
+  // The gradients of the bias of a vector of channels: planes are summed where their first tile is,
+  // on their way into the caches.
+  void sum_planes(int64_t group, int64_t ch, int64_t sum, int64_t block, bool fresh) const {
+    const auto& gemm = of_type<T>(*kernels().gemm);
+    const int64_t plane = p_.out_plane(), tiles = tiles_.down * tiles_.across;
+    const int64_t k0 = group * p_.kg() + ch, k1 = k0 + std::min<int64_t>(k_.lanes, p_.kg() - ch);
+    T* const sums = sums_ + size_.w + sum * p_.k;
+    if (fresh) std::fill(sums + k0, sums + k1, T(0));
+    for (int64_t n = ceil_div(first(block), tiles); n * tiles < first(block + 1); ++n) {
+      for (int64_t k = k0; k < k1; ++k) {
+        sums[k] += gemm.sum(call_.grad + (n * p_.k + k) * plane, plane);
       }
     }
   }
@@ -202,6 +219,7 @@ bool weight_gradient(const ConvCall<T>& call) {
   const ConvProblem& p = *call.p;
   if (p.n == 0) {
     std::fill_n(call.result, p.k * p.cg() * 9, T(0));
+    if (call.bias_grad) std::fill_n(call.bias_grad, p.k, T(0));
     return true;
   }
   const Tiles tiles(M, p.n, p.out[1], p.out[2]);
@@ -214,7 +232,7 @@ size_t weight_gradient_bytes(const ConvProblem& p, int m, int threads) {
   const GradCut c = grad_cut<T>(p, Tiles(m, p.n, p.out[1], p.out[2]), threads);
   const GradSizes<T> size(p, c);
   const int64_t team = std::min<int64_t>(threads, p.groups * c.tasks());
-  return Carver::bytes<T>(size.w + std::max<int64_t>(team, 1) * size.per_thread(c));
+  return Carver::bytes<T>(size.shared() + std::max<int64_t>(team, 1) * size.per_thread(c));
 }
 
 #define FASTCONV_WINOGRAD(T)                                              \
@@ -270,7 +288,8 @@ constexpr Algorithm row(const char* name, const char* summary) {
           workspace<M>,
           nothing,
           {run<float, M>, nullptr},
-          {run<double, M>, nullptr}};
+          {run<double, M>, nullptr},
+          true};
 }
 
 }  // namespace

@@ -84,11 +84,13 @@ GradCut grad_cut(const ConvProblem& p, const Tiles& tiles, int threads) {
 // Elements of points that a thread has, and of sums.
 template <class T>
 struct GradSizes {
-  int64_t x, g, w;
+  int64_t x, g, w, bias;
   GradSizes(const ConvProblem& p, const GradCut& c)
       : x(padded<T>(c.c_share * c.x_part)),
         g(padded<T>(c.k_share * c.g_part)),
-        w(c.blocks > 1 ? p.groups * c.sums * c.parts() * c.w_part : 0) {}
+        w(c.blocks > 1 ? p.groups * c.sums * c.parts() * c.w_part : 0),
+        bias(padded<T>(c.sums * p.k)) {}
+  int64_t shared() const { return w + bias; }
   int64_t per_thread(const GradCut& c) const { return x + g + (w ? 0 : padded<T>(c.w_part)); }
 };
 
