@@ -82,21 +82,28 @@ def test_infinite_weights_meet_the_padding(groups: int, value: float) -> None:
     assert np.isnan(y[0, 3, 0, 0])  # zeros of the padding times infinity
 
 
-DEPTHWISE = [
-    *(p for p in PROBLEMS if p[1] == p[5]),
+GRADIENTS = [
+    *PROBLEMS,
     (3, 100, 100, (8, 9), (3, 3), 100, {"padding": 1, "stride": 2}),
     (1, 33, 33, (10, 7), (5, 2), 33, {"padding": (1, 0), "stride": (3, 2), "dilation": (1, 3)}),
     (2, 20, 20, (40, 5), (4, 3), 20, {"stride": (4, 1), "dilation": (2, 1)}),
     (40, 16, 16, (4, 4), (3, 3), 16, {"padding": 1}),
     (1, 18, 18, (6, 6), (1, 1), 18, {"stride": 3}),
     (1, 16, 16, (50, 60), (7, 7), 16, {"padding": ((3, 2), (0, 5))}),
+    (2, 40, 24, (11, 14), (1, 1), 1, {"stride": (3, 2)}),
+    (2, 24, 20, (7, 4, 6), (1, 1, 1), 1, {"stride": (2, 1, 3)}),
+    (1, 33, 20, (12, 17), (3, 3), 1, {"padding": 1, "stride": 2}),
+    (2, 20, 40, (15, 9), (5, 4), 1, {"padding": (2, 1), "stride": (3, 2)}),
+    (1, 70, 9, (20, 9), (3, 2), 1, {"stride": (4, 3)}),
+    (1, 17, 8, (13, 12), (3, 3), 1, {"padding": 2, "dilation": 2, "stride": 3}),
+    (1, 48, 16, (30,), (5,), 1, {"padding": 2, "stride": 2}),
 ]
 
 
-@pytest.mark.parametrize("problem", DEPTHWISE)
-def test_gradients_of_depthwise(problem: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize("problem", GRADIENTS)
+def test_gradients(problem: tuple[Any, ...]) -> None:
     n, c, k, picture, kernel, groups, how = problem
-    x, w = integers((n, c, *picture)), integers((k, 1, *kernel), seed=1)
+    x, w = integers((n, c, *picture)), integers((k, c // groups, *kernel), seed=1)
     shape = getattr(F, f"conv{len(picture)}d")(x, w, groups=groups, **how).shape
     g = integers(shape, seed=2)
     truth = (

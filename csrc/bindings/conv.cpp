@@ -43,10 +43,9 @@ ConvCall<T> make_call(const ConvProblem& p) {
   return call;
 }
 
-// Whether pictures that lie channels-last are multiplied where they lie; see ops/pixel_rows.h.
-bool takes_rows(const ConvProblem& p, const char* algorithm, PyArrayObject* a, PyArrayObject* b) {
-  return channels_last(a, p.rank) && channels_last(b, p.rank) && runs_as_rows(p) &&
-         !std::strcmp(algorithm, "auto");
+// Whether pictures lie channels-last and no algorithm is named: those may be taken where they lie.
+bool lie_last(const ConvProblem& p, const char* algorithm, PyArrayObject* a, PyArrayObject* b) {
+  return channels_last(a, p.rank) && channels_last(b, p.rank) && !std::strcmp(algorithm, "auto");
 }
 
 // conv(rank, input, weight, bias, stride, padding, dilation, groups, activation, residual,
@@ -79,7 +78,7 @@ PyObject* conv(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
                                   shape_text(shape) + ", but got shape " +
                                   shape_text(shape_of(residual)));
     }
-    if (args[11] == Py_None && takes_rows(p, algorithm, input, input)) {
+    if (args[11] == Py_None && runs_as_rows(p) && lie_last(p, algorithm, input, input)) {
       return forward_rows(p, input, weight, bias, residual, activation).release();
     }
     if (args[11] == Py_None && !residual && !std::strcmp(algorithm, "auto")) {
@@ -159,8 +158,13 @@ void backward_rows(const ConvProblem& p, PyArrayObject* grad, PyArrayObject* inp
                              data<T>(grads[1]), data<T>(grads[2]), threads);
       }
     }
-    if (need[0]) rows_input<T>(p, data<T>(g), data<T>(w), data<T>(grads[0]), threads);
-    if (need[1]) rows_weight<T>(p, data<T>(g), data<T>(x), data<T>(grads[1]), threads);
+    if (!p.unit_stride()) {
+      strided_rows_backward<T>(p, data<T>(g), data<T>(x), data<T>(w), data<T>(grads[0]),
+                               data<T>(grads[1]), threads);
+    } else {
+      if (need[0]) rows_input<T>(p, data<T>(g), data<T>(w), data<T>(grads[0]), threads);
+      if (need[1]) rows_weight<T>(p, data<T>(g), data<T>(x), data<T>(grads[1]), threads);
+    }
     if (need[2]) rows_bias<T>(p, data<T>(g), data<T>(grads[2]));
   });
 }
@@ -193,9 +197,8 @@ PyObject* conv_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     check_grad(p, fn, grad);
     const int type = PyArray_TYPE(grad);
     Ref grads[3];
-    const bool rows = takes_rows(p, algorithm, grad, input) ||
-                      (backs_last(p, item_of(type)) && channels_last(grad, p.rank) &&
-                       channels_last(input, p.rank) && !std::strcmp(algorithm, "auto"));
+    const bool rows = lie_last(p, algorithm, grad, input) &&
+                      (runs_as_rows(p) || strides_over_rows(p) || backs_last(p, item_of(type)));
     if (rows) backward_rows(p, grad, input, weight, need, grads);
     const Ref g = rows ? Ref() : dense(grad);
     if (need[0] && !rows) {

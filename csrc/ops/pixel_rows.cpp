@@ -5,7 +5,9 @@
 #include "conv.h"
 #include "memory.h"
 #include "norm_last.h"
+#include "parallel.h"
 #include "pointwise.h"
+#include "row_copy.h"
 
 namespace fastconv {
 namespace {
@@ -120,6 +122,51 @@ void rows_weight(const ConvProblem& p, const T* grad, const T* x, T* dweight, in
   run(picture(pixels_of(p), p.k, p.c), Direction::input, call, threads);
 }
 
+bool strides_over_rows(const ConvProblem& p) {
+  return p.groups == 1 && p.taps() == 1 && !p.unit_stride() && !p.padded() && p.n > 0 &&
+         pixels_of(p) * (p.c + p.k) >= p.c * p.k;
+}
+
+namespace {
+
+// body(row of outputs, the row of the input that they are of) for rows of `threads` threads.
+template <class Body>
+void each_row(const ConvProblem& p, int threads, const Body& body) {
+  parallel_for(p.n * p.out[0] * p.out[1], threads, [&](int64_t row, int) {
+    const int64_t h = row % p.out[1], rest = row / p.out[1];
+    const int64_t slice = rest / p.out[0] * p.in[0] + rest % p.out[0] * p.stride[0];
+    body(row, slice * p.in[1] + h * p.stride[1]);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void strided_rows_backward(const ConvProblem& p, const T* grad, const T* x, const T* weight, T* dx,
+                           T* dweight, int threads) {
+  const int64_t c = p.c, wide = p.out[2] * c, step = p.stride[2] * c;
+  ConvProblem q = p;
+  std::copy_n(p.out, 3, q.in);
+  std::fill_n(q.stride, 3, 1);
+  const Scratch scratch(static_cast<size_t>(pixels_of(p) * c) * sizeof(T));
+  T* const met = reinterpret_cast<T*>(scratch.data());  // the pixels that are convolved
+  if (dweight) {
+    each_row(p, threads, [&](int64_t row, int64_t from) {
+      const T* pixel = x + from * p.in[2] * c;
+      for (int64_t i = 0; i < wide; i += c, pixel += step) copy_row(pixel, met + row * wide + i, c);
+    });
+    rows_weight(q, grad, met, dweight, threads);
+  }
+  if (!dx) return;
+  rows_input(q, grad, weight, met, threads);
+  const int64_t size = p.in[2] * c, rows = p.n * p.in[0] * p.in[1];
+  parallel_for(rows, threads, [&](int64_t row, int) { std::fill_n(dx + row * size, size, T(0)); });
+  each_row(p, threads, [&](int64_t row, int64_t to) {
+    T* pixel = dx + to * size;
+    for (int64_t i = 0; i < wide; i += c, pixel += step) copy_row(met + row * wide + i, pixel, c);
+  });
+}
+
 template <class T>
 void rows_bias(const ConvProblem& p, const T* grad, T* dbias) {
   const int64_t pixels = pixels_of(p), k = p.k;
@@ -139,11 +186,13 @@ void rows_bias(const ConvProblem& p, const T* grad, T* dbias) {
   }
 }
 
-#define FASTCONV_ROWS(T)                                                                 \
-  template void rows_forward(const ConvProblem&, const T*, const T*, const T*, const T*, \
-                             Activation, T*, int);                                       \
-  template void rows_input(const ConvProblem&, const T*, const T*, T*, int);             \
-  template void rows_weight(const ConvProblem&, const T*, const T*, T*, int);            \
+#define FASTCONV_ROWS(T)                                                                        \
+  template void rows_forward(const ConvProblem&, const T*, const T*, const T*, const T*,        \
+                             Activation, T*, int);                                              \
+  template void rows_input(const ConvProblem&, const T*, const T*, T*, int);                    \
+  template void rows_weight(const ConvProblem&, const T*, const T*, T*, int);                   \
+  template void strided_rows_backward(const ConvProblem&, const T*, const T*, const T*, T*, T*, \
+                                      int);                                                     \
   template void rows_bias(const ConvProblem&, const T*, T*);
 FASTCONV_ROWS(float)
 FASTCONV_ROWS(double)

@@ -23,6 +23,14 @@ void rows_input(const ConvProblem& p, const T* grad, const T* weight, T* dx, int
 template <class T>
 void rows_weight(const ConvProblem& p, const T* grad, const T* x, T* dweight, int threads);
 
+// Whether p is such a product of every so many pixels.
+bool strides_over_rows(const ConvProblem& p);
+
+// Its gradients, null where they are not wanted.
+template <class T>
+void strided_rows_backward(const ConvProblem& p, const T* grad, const T* x, const T* weight, T* dx,
+                           T* dweight, int threads);
+
 // dbias[k] = sum of grad[pixel, k], in a fixed order.
 template <class T>
 void rows_bias(const ConvProblem& p, const T* grad, T* dbias);
