@@ -139,33 +139,39 @@ Ref gradient(const ConvProblem& p, Direction direction, const char* fn, const ch
   return Ref(result.finish());
 }
 
-// The three gradients of what forward_rows computes, or of what last_backward does; null where not
-// needed.
-void backward_rows(const ConvProblem& p, PyArrayObject* grad, PyArrayObject* input,
-                   PyArrayObject* weight, const bool (&need)[3], Ref (&grads)[3]) {
+// Which gradients are computed where channels-last pictures lie, of those needed.
+struct Lying {
+  bool rows, depthwise, of[3];
+
+  Lying(const ConvProblem& p, size_t item, const bool (&need)[3])
+      : rows(backs_as_rows(p)), depthwise(backs_last(p, item)) {
+    of[0] =
+        need[0] && (rows || depthwise || inputs_last(p, item, useful_threads(p, num_threads())));
+    of[1] = need[1] && ((rows && weights_as_rows(p)) || depthwise);
+    of[2] = need[2] && of[1] == need[1];  // from copies it comes with the weight's
+  }
+};
+
+void backward_lying(const ConvProblem& p, const Lying& lying, PyArrayObject* grad,
+                    PyArrayObject* input, PyArrayObject* weight, Ref (&grads)[3]) {
   const int type = PyArray_TYPE(grad), rank = p.rank;
   const Ref g = dense_channels_last(grad, rank), x = dense_channels_last(input, rank);
   const Ref w = dense(weight);
-  if (need[0]) grads[0] = new_channels_last(p.input_shape(), rank, type);
-  if (need[1]) grads[1] = new_array(p.weight_shape(), type);
-  if (need[2]) grads[2] = new_array(Shape(p.k, 1), type);
+  if (lying.of[0]) grads[0] = new_channels_last(p.input_shape(), rank, type);
+  if (lying.of[1]) grads[1] = new_array(p.weight_shape(), type);
+  if (lying.of[2]) grads[2] = new_array(Shape(p.k, 1), type);
   typed(type, [&](auto zero) {
     using T = decltype(zero);
     const int threads = useful_threads(p, num_threads());
+    T *dx = data<T>(grads[0]), *dw = data<T>(grads[1]), *db = data<T>(grads[2]);
     if constexpr (sizeof(T) == sizeof(float)) {
-      if (backs_last(p, sizeof(T))) {
-        return last_backward(p, data<T>(g), data<T>(x), data<T>(w), data<T>(grads[0]),
-                             data<T>(grads[1]), data<T>(grads[2]), threads);
+      if (lying.depthwise) {
+        return last_backward(p, data<T>(g), data<T>(x), data<T>(w), dx, dw, db, threads);
       }
+      if (dx && !lying.rows) last_input(p, data<T>(g), data<T>(w), dx, threads);
     }
-    if (!p.unit_stride()) {
-      strided_rows_backward<T>(p, data<T>(g), data<T>(x), data<T>(w), data<T>(grads[0]),
-                               data<T>(grads[1]), threads);
-    } else {
-      if (need[0]) rows_input<T>(p, data<T>(g), data<T>(w), data<T>(grads[0]), threads);
-      if (need[1]) rows_weight<T>(p, data<T>(g), data<T>(x), data<T>(grads[1]), threads);
-    }
-    if (need[2]) rows_bias<T>(p, data<T>(g), data<T>(grads[2]));
+    if (lying.rows) rows_backward(p, data<T>(g), data<T>(x), data<T>(w), dx, dw, threads);
+    if (db) rows_bias(p, data<T>(g), db);
   });
 }
 
@@ -197,15 +203,19 @@ PyObject* conv_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     check_grad(p, fn, grad);
     const int type = PyArray_TYPE(grad);
     Ref grads[3];
-    const bool rows = lie_last(p, algorithm, grad, input) &&
-                      (runs_as_rows(p) || strides_over_rows(p) || backs_last(p, item_of(type)));
-    if (rows) backward_rows(p, grad, input, weight, need, grads);
-    const Ref g = rows ? Ref() : dense(grad);
-    if (need[0] && !rows) {
+    if (lie_last(p, algorithm, grad, input)) {
+      const Lying lying(p, item_of(type), need);
+      if (lying.of[0] || lying.of[1] || lying.of[2]) {
+        backward_lying(p, lying, grad, input, weight, grads);
+      }
+      for (int i = 0; i < 3; ++i) need[i] = need[i] && !lying.of[i];
+    }
+    const Ref g = need[0] || need[1] || need[2] ? dense(grad) : Ref();
+    if (need[0]) {
       grads[0] = gradient(p, Direction::input, fn, algorithm, type, g, dense(weight),
                           p.input_shape(), channels_last(input, p.rank));
     }
-    if (need[1] && !rows) {
+    if (need[1]) {
       grads[1] =
           gradient(p, Direction::weight, fn, algorithm, type, g, dense(input), p.weight_shape(),
                    channels_last(weight, p.rank), need[2] ? &grads[2] : nullptr);

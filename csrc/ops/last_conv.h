@@ -6,6 +6,8 @@
 
 namespace fastconv {
 
+constexpr int64_t kMostLastTaps = 121;  // of a depthwise kernel
+
 // Whether last_forward does a problem, and well.
 bool runs_last(const ConvProblem& p, size_t item, int threads);
 
@@ -13,6 +15,11 @@ bool runs_last(const ConvProblem& p, size_t item, int threads);
 // weight is infinite or NaN where there is padding: its product with that is not zero then.
 bool last_forward(const ConvProblem& p, const float* x, const float* weight, const float* bias,
                   Activation activation, float* y, int threads);
+
+// The gradient of the input alone, for those with all channels: whether last_input does it well.
+bool inputs_last(const ConvProblem& p, size_t item, int threads);
+void last_input(const ConvProblem& p, const float* grad, const float* weight, float* dx,
+                int threads);
 
 // Whether last_backward does a problem: depthwise ones.
 bool backs_last(const ConvProblem& p, size_t item);

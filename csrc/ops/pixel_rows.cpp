@@ -101,6 +101,8 @@ void rows_forward(const ConvProblem& p, const T* x, const T* weight, const T* bi
   if (activation > Activation::relu6) activate(activation, y, pixels * p.k, threads);
 }
 
+namespace {
+
 // dx (pixels, C) = grad (pixels, K) times weight (K, C).
 template <class T>
 void rows_input(const ConvProblem& p, const T* grad, const T* weight, T* dx, int threads) {
@@ -122,9 +124,14 @@ void rows_weight(const ConvProblem& p, const T* grad, const T* x, T* dweight, in
   run(picture(pixels_of(p), p.k, p.c), Direction::input, call, threads);
 }
 
-bool strides_over_rows(const ConvProblem& p) {
-  return p.groups == 1 && p.taps() == 1 && !p.unit_stride() && !p.padded() && p.n > 0 &&
-         pixels_of(p) * (p.c + p.k) >= p.c * p.k;
+}  // namespace
+
+bool backs_as_rows(const ConvProblem& p) {
+  return p.groups == 1 && p.taps() == 1 && !p.padded() && p.n > 0;
+}
+
+bool weights_as_rows(const ConvProblem& p) {
+  return p.k <= p.c || pixels_of(p) * (p.c + p.k) >= p.c * p.k;
 }
 
 namespace {
@@ -142,12 +149,18 @@ void each_row(const ConvProblem& p, int threads, const Body& body) {
 }  // namespace
 
 template <class T>
-void strided_rows_backward(const ConvProblem& p, const T* grad, const T* x, const T* weight, T* dx,
-                           T* dweight, int threads) {
+void rows_backward(const ConvProblem& p, const T* grad, const T* x, const T* weight, T* dx,
+                   T* dweight, int threads) {
+  if (p.unit_stride()) {
+    if (dx) rows_input(p, grad, weight, dx, threads);
+    if (dweight) rows_weight(p, grad, x, dweight, threads);
+    return;
+  }
   const int64_t c = p.c, wide = p.out[2] * c, step = p.stride[2] * c;
   ConvProblem q = p;
   std::copy_n(p.out, 3, q.in);
   std::fill_n(q.stride, 3, 1);
+  if (!dx && !dweight) return;
   const Scratch scratch(static_cast<size_t>(pixels_of(p) * c) * sizeof(T));
   T* const met = reinterpret_cast<T*>(scratch.data());  // the pixels that are convolved
   if (dweight) {
@@ -186,13 +199,12 @@ void rows_bias(const ConvProblem& p, const T* grad, T* dbias) {
   }
 }
 
-#define FASTCONV_ROWS(T)                                                                        \
-  template void rows_forward(const ConvProblem&, const T*, const T*, const T*, const T*,        \
-                             Activation, T*, int);                                              \
-  template void rows_input(const ConvProblem&, const T*, const T*, T*, int);                    \
-  template void rows_weight(const ConvProblem&, const T*, const T*, T*, int);                   \
-  template void strided_rows_backward(const ConvProblem&, const T*, const T*, const T*, T*, T*, \
-                                      int);                                                     \
+#define FASTCONV_ROWS(T)                                                                      \
+  template void rows_forward(const ConvProblem&, const T*, const T*, const T*, const T*,      \
+                             Activation, T*, int);                                            \
+  template void rows_input(const ConvProblem&, const T*, const T*, T*, int);                  \
+  template void rows_weight(const ConvProblem&, const T*, const T*, T*, int);                 \
+  template void rows_backward(const ConvProblem&, const T*, const T*, const T*, T*, T*, int); \
   template void rows_bias(const ConvProblem&, const T*, T*);
 FASTCONV_ROWS(float)
 FASTCONV_ROWS(double)

@@ -17,19 +17,15 @@ template <class T>
 void rows_forward(const ConvProblem& p, const T* x, const T* weight, const T* bias,
                   const T* residual, Activation activation, T* y, int threads);
 
-template <class T>
-void rows_input(const ConvProblem& p, const T* grad, const T* weight, T* dx, int threads);
+// Whether the gradients are such products, perhaps of every so many pixels: they take the weights
+// as they are. Those of the weights are as quick as from copies only where weights_as_rows.
+bool backs_as_rows(const ConvProblem& p);
+bool weights_as_rows(const ConvProblem& p);
 
+// Null where they are not wanted.
 template <class T>
-void rows_weight(const ConvProblem& p, const T* grad, const T* x, T* dweight, int threads);
-
-// Whether p is such a product of every so many pixels.
-bool strides_over_rows(const ConvProblem& p);
-
-// Its gradients, null where they are not wanted.
-template <class T>
-void strided_rows_backward(const ConvProblem& p, const T* grad, const T* x, const T* weight, T* dx,
-                           T* dweight, int threads);
+void rows_backward(const ConvProblem& p, const T* grad, const T* x, const T* weight, T* dx,
+                   T* dweight, int threads);
 
 // dbias[k] = sum of grad[pixel, k], in a fixed order.
 template <class T>
