@@ -136,21 +136,20 @@ void Program::add_normalize(const std::vector<double>& scale, const std::vector<
   const std::vector<T> a(scale.begin(), scale.end()), b(shift.begin(), shift.end());
   T lo, hi;
   clamp_range(activation, &lo, &hi);
-  const auto row = [a, b, plane, lo, hi](const T* x, int64_t c, T* y) {
-    const auto at = static_cast<size_t>(c);
-    of_type<T>(*kernels().norm).affine(x, nullptr, y, plane, a[at], b[at], lo, hi);
-  };
   Step step;
   step.in_place = true;
-  step.run = [row, channels, plane, rows](const void* x, const void*, void* y) {
-    const int threads =
-        memory_threads(2.0 * sizeof(T) * static_cast<double>(rows * plane), num_threads());
-    parallel_for(rows, threads, [&](int64_t i, int) {
-      row(static_cast<const T*>(x) + i * plane, i % channels, static_cast<T*>(y) + i * plane);
-    });
+  step.norm = [a, b, lo, hi](const void* x, int64_t c, int64_t count, void* y) {
+    const auto at = static_cast<size_t>(c);
+    of_type<T>(*kernels().norm)
+        .affine(static_cast<const T*>(x), nullptr, static_cast<T*>(y), count, a[at], b[at], lo, hi);
   };
-  step.channel = [row](const void* x, int64_t c, void* y) {
-    row(static_cast<const T*>(x), c, static_cast<T*>(y));
+  step.scattered = [norm = step.norm, channels, plane](const Rows& x, const void*, void* y) {
+    const auto count = static_cast<int64_t>(x.size());
+    const int threads =
+        memory_threads(2.0 * sizeof(T) * static_cast<double>(count * plane), num_threads());
+    parallel_for(count, threads, [&](int64_t i, int) {
+      norm(x[static_cast<size_t>(i)], i % channels, plane, static_cast<T*>(y) + i * plane);
+    });
   };
   add(std::move(step), shape_);
 }
@@ -237,22 +236,33 @@ void Program::fuse() {
   std::vector<Step> fused;
   for (size_t i = 0; i < steps_.size();) {
     size_t used = 0;
-    std::shared_ptr<const Inverted> block = inverted_at(i, &used);
-    if (!block) {
+    Step step;
+    step.input = steps_[i].input;
+    step.takes_residual = true;
+    if (const std::shared_ptr<const Inverted> block = inverted_at(i, &used)) {
+      step.run = [block](const void* x, const void* residual, void* y) {
+        block->run(x, residual, y);
+      };
+    } else if (const std::shared_ptr<const NormConv> pair = norm_conv_at(i)) {
+      used = 2;
+      step.scattered = [pair](const Rows& x, const void* residual, void* y) {
+        pair->run(x, residual, y);
+      };
+    } else {
       fused.push_back(std::move(steps_[i++]));
       continue;
     }
-    Step step;
-    step.takes_residual = true;
-    step.bytes = steps_[i + used - 1].bytes;
-    step.input = steps_[i].input;
-    step.run = [block](const void* x, const void* residual, void* y) {
-      block->run(x, residual, y);
-    };
-    fused.push_back(std::move(step));
     i += used;
+    step.bytes = steps_[i - 1].bytes;
+    fused.push_back(std::move(step));
   }
   steps_ = std::move(fused);
+}
+
+// The norm that is step i with the convolution behind it; or null.
+std::shared_ptr<const NormConv> Program::norm_conv_at(size_t i) const {
+  if (!steps_[i].norm || i + 1 == steps_.size() || !steps_[i + 1].plan) return nullptr;
+  return NormConv::of(steps_[i].norm, *steps_[i + 1].plan, steps_[i].input);
 }
 
 // The block that begins with step i, and how many steps it has; or null.
@@ -271,60 +281,58 @@ std::shared_ptr<const Inverted> Program::inverted_at(size_t i, size_t* used) con
   return Inverted::of(plans, steps_[i].input);
 }
 
-// The parts side by side, passed through `first` on the way if that is given.
-void Program::gather(const std::vector<Part>& parts, const Step* first, char* y) const {
-  constexpr int64_t kChannels = 8;  // of a task
-  const int64_t channels = input_[1], tasks = ceil_div(channels, kChannels);
-  const size_t plane = static_cast<size_t>(plane_of(input_)) * item_;
-  const double bytes = 2.0 * static_cast<double>(plane) * static_cast<double>(input_[0] * channels);
-  parallel_for(input_[0] * tasks, memory_threads(bytes, num_threads()), [&](int64_t task, int) {
-    const int64_t n = task / tasks, begin = task % tasks * kChannels;
-    const int64_t end = std::min(begin + kChannels, channels);
-    char* const image = y + static_cast<size_t>(n * channels) * plane;
-    int64_t before = 0;  // channels of the parts that came before
+// Where the channels of each image lie, `plane` bytes each.
+Program::Rows Program::rows_of(const std::vector<Part>& parts, int64_t images, size_t plane) {
+  Rows rows;
+  for (int64_t n = 0; n < images; ++n) {
     for (const Part& part : parts) {
-      const int64_t lo = std::max(begin, before), hi = std::min(end, before + part.channels);
-      for (int64_t c = lo; c < hi; ++c) {
-        const char* x = static_cast<const char*>(part.data) +
-                        static_cast<size_t>(n * part.channels + c - before) * plane;
-        char* const to = image + static_cast<size_t>(c) * plane;
-        if (first) {
-          first->channel(x, c, to);
-        } else {
-          std::memcpy(to, x, plane);
-        }
+      const char* x = static_cast<const char*>(part.data);
+      for (int64_t c = 0; c < part.channels; ++c) {
+        rows.push_back(x + static_cast<size_t>(n * part.channels + c) * plane);
       }
-      before += part.channels;
     }
-  });
+  }
+  return rows;
 }
 
 void Program::run(const std::vector<Part>& parts, const void* residual, void* y) const {
   const size_t steps = steps_.size();
   const Succession steps_follow(steps);
-  size_t half = parts.size() > 1 ? static_cast<size_t>(checked_product(input_)) * item_ : 0;
+  const bool gather = parts.size() > 1 && !steps_[0].scattered;
+  size_t half = gather ? static_cast<size_t>(checked_product(input_)) * item_ : 0;
   for (size_t i = 0; i + 1 < steps; ++i) half = std::max(half, steps_[i].bytes);
   half = Carver::bytes<char>(half);
   const Scratch scratch(half ? common_size(2 * half) : 0);
   char* const halves[2] = {scratch.data(), scratch.data() + half};
 
-  const void* at = parts[0].data;  // the latest result
-  size_t next = 0, i = 0;          // the half that it is not in, the step to come
-  if (parts.size() > 1) {
-    const Step* first = steps_[0].channel ? &steps_[0] : nullptr;
-    char* to = first && steps == 1 ? static_cast<char*>(y) : halves[next];
-    gather(parts, first, to);
-    at = to;
+  std::vector<Part> at = parts;  // the latest result
+  size_t next = 0;               // the half that it is not in
+  const auto rows_at = [&](const Shape& shape) {
+    return rows_of(at, shape[0], static_cast<size_t>(plane_of(shape)) * item_);
+  };
+  if (gather) {
+    const size_t plane = static_cast<size_t>(plane_of(input_)) * item_;
+    char* to = halves[next];
+    for (const char* row : rows_at(input_)) {
+      std::memcpy(to, row, plane);
+      to += plane;
+    }
+    at = {{halves[next], input_[1]}};
     next ^= 1;
-    i = first ? 1 : 0;
   }
-  for (; i < steps; ++i) {
+  for (size_t i = 0; i < steps; ++i) {
+    const Step& step = steps_[i];
     const bool last = i + 1 == steps;
-    const bool stay = steps_[i].in_place && at == halves[next ^ 1];
-    void* to = last ? y : halves[stay ? next ^ 1 : next];
-    steps_[i].run(at, last ? residual : nullptr, to);
+    const bool stay = step.in_place && at.size() == 1 && at[0].data == halves[next ^ 1];
+    void* const to = last ? y : halves[stay ? next ^ 1 : next];
+    const void* const more = last ? residual : nullptr;
+    if (step.scattered) {
+      step.scattered(rows_at(step.input), more, to);
+    } else {
+      step.run(at[0].data, more, to);
+    }
     if (!stay) next ^= 1;
-    at = to;
+    at = {{to, last ? 0 : steps_[i + 1].input[1]}};
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "../pool_problem.h"
 #include "inverted.h"
+#include "norm_conv.h"
 #include "plan.h"
 #include "pool.h"
 
@@ -55,10 +56,12 @@ class Program {
   void run(const std::vector<Part>& parts, const void* residual, void* y) const;
 
  private:
+  using Rows = std::vector<const char*>;
   struct Step {
     std::function<void(const void* x, const void* residual, void* y)> run;
-    // The same on channel c of one image; null where there is no such thing.
-    std::function<void(const void* x, int64_t c, void* y)> channel;
+    // Instead, on an input whose channels may lie anywhere: a pointer for each of each image.
+    std::function<void(const Rows& x, const void* residual, void* y)> scattered;
+    ChannelNorm norm;  // of a batch norm
     bool in_place = false;
     bool takes_residual = false;
     size_t bytes = 0;  // of the result
@@ -68,7 +71,8 @@ class Program {
   };
   void add(Step step, const Shape& output);
   std::shared_ptr<const Inverted> inverted_at(size_t i, size_t* used) const;
-  void gather(const std::vector<Part>& parts, const Step* first, char* y) const;
+  std::shared_ptr<const NormConv> norm_conv_at(size_t i) const;
+  static Rows rows_of(const std::vector<Part>& parts, int64_t images, size_t plane);
   template <class T>
   void add_normalize(const std::vector<double>& scale, const std::vector<double>& shift,
                      Activation activation);

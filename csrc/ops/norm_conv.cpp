@@ -1,0 +1,99 @@
+#include "norm_conv.h"
+
+#include <algorithm>
+
+#include "conv.h"
+#include "parallel.h"
+#include "tap_conv.h"
+#include "tap_lower.h"
+
+namespace fastconv {
+namespace {
+
+constexpr int64_t kBlockBytes = int64_t{512} << 10;  // of normalized pixels
+
+bool pointwise(const ConvProblem& p) {
+  return p.groups == 1 && p.taps() == 1 && p.unit_stride() && !p.padded();
+}
+
+template <class T>
+class Pixels : public NormConv {
+ public:
+  Pixels(ChannelNorm norm, Plan& plan, const ConvProblem& p)
+      : norm_(std::move(norm)), plan_(plan), p_(p) {}
+
+  void run(const std::vector<const char*>& rows, const void* residual, void* y) const override {
+    const int64_t plane = p_.in_plane(), c = p_.c;
+    const int team = useful_threads(p_, num_threads());
+    const int64_t width = block(team), blocks = ceil_div(plane, width);
+    std::vector<TapConv<T>> conv;  // of each block of pixels of each image
+    for (int64_t n = 0; n < p_.n; ++n) {
+      for (int64_t first = 0; first < plane; first += width) {
+        const int64_t at = n * p_.k * plane + first;
+        TapConv<T> t = lowered(std::min(width, plane - first));
+        t.dst = static_cast<T*>(y) + at;
+        t.residual = residual ? static_cast<const T*>(residual) + at : nullptr;
+        conv.push_back(std::move(t));
+      }
+    }
+    const size_t pixels = Carver::bytes<T>(static_cast<size_t>(c * width));
+    const size_t own =
+        pixels + std::max(tap_conv_bytes(conv.front(), 1), tap_conv_bytes(conv.back(), 1));
+    const Scratch scratch(common_size(static_cast<size_t>(team) * own));
+    parallel_for(p_.n * blocks, team, [&](int64_t task, int thread) {
+      const int64_t n = task / blocks, first = task % blocks * width;
+      char* const at = scratch.data() + static_cast<size_t>(thread) * own;
+      TapConv<T>& t = conv[static_cast<size_t>(task)];
+      const int64_t count = t.dims[2];
+      for (int64_t i = 0; i < c; ++i) {
+        const char* x = rows[static_cast<size_t>(n * c + i)];
+        norm_(x + static_cast<size_t>(first) * sizeof(T), i, count,
+              at + static_cast<size_t>(i * count) * sizeof(T));
+      }
+      t.src = reinterpret_cast<const T*>(at);
+      tap_conv(t, at + pixels, 1);
+    });
+  }
+
+ private:
+  // Pixels of a block: as many blocks for each thread.
+  int64_t block(int team) const {
+    const int64_t lanes = kernels().vector_bytes / static_cast<int64_t>(sizeof(T));
+    const int64_t most = std::max<int64_t>(
+        4 * lanes, kBlockBytes / static_cast<int64_t>(sizeof(T)) / std::max<int64_t>(p_.c, 1));
+    const int64_t share = ceil_div(p_.in_plane(), p_.n < team ? team : 1);
+    return ceil_div(ceil_div(share, ceil_div(share, most)), lanes) * lanes;
+  }
+
+  // The convolution of `count` pixels, which lie together; their results lie in the whole.
+  TapConv<T> lowered(int64_t count) const {
+    TapConv<T> t = lower_forward<T>(p_);
+    t.images = 1;
+    t.dims[2] = t.out[2] = count;
+    t.w = static_cast<const T*>(plan_.weight());
+    t.bias = static_cast<const T*>(plan_.bias());
+    clamp_range(plan_.activation(), &t.lo, &t.hi);
+    return t;
+  }
+
+  const ChannelNorm norm_;
+  const Plan& plan_;
+  const ConvProblem p_;
+};
+
+}  // namespace
+
+std::shared_ptr<const NormConv> NormConv::of(const ChannelNorm& norm, Plan& plan,
+                                             const Shape& input) {
+  const std::shared_ptr<const PlanEntry> entry = plan.entry(input);
+  const ConvProblem& p = entry->problem;
+  const bool clamps = plan.activation() <= Activation::relu6;
+  if (!plan.automatic() || !clamps || !pointwise(p) || p.in_plane() < 64 ||
+      std::string(entry->algorithm->name) != "im2col") {
+    return nullptr;
+  }
+  if (plan.item() == 4) return std::make_shared<Pixels<float>>(norm, plan, p);
+  return std::make_shared<Pixels<double>>(norm, plan, p);
+}
+
+}  // namespace fastconv
