@@ -32,7 +32,7 @@ int threads_for(const PoolProblem& p) {
     return static_cast<double>(e[0] * e[1]) * static_cast<double>((e[2] + 15) / 16 * 16);
   };
   const double elements = static_cast<double>(p.planes()) * (padded(p.in) + padded(p.out));
-  return useful_threads(10 * elements, num_threads());
+  return useful_threads(20 * elements, num_threads());
 }
 
 // Whether a call runs on channels-last memory from end to end.
