@@ -213,9 +213,10 @@ struct PlaneTile {
   FC_INLINE void add_plane(const PlaneSum<T>& g, const T* x, const T* w, const PlaneMasks<T>& masks,
                            ptrdiff_t first, ptrdiff_t lo, ptrdiff_t hi) {
     int s = 0;
-    for (; s + kPair <= g.taps.cols; s += kPair) {
+    do {  // there is one tap at least, and more where they are paired
       add_columns<kPair>(g, x, w, masks, first, s, lo, hi);
-    }
+      s += kPair;
+    } while (s + kPair <= g.taps.cols);
     if constexpr (kPair == 2) {
       if (s < g.taps.cols) add_columns<1>(g, x, w, masks, first, s, lo, hi);
     }
@@ -242,10 +243,12 @@ struct PlaneTile {
       t.begin(bias);
       const T* x = src;
       const T* wc = w;
-      const ptrdiff_t sources = Single ? 1 : g.sources;
-      for (ptrdiff_t c = 0; c < sources; ++c, x += g.in_rows * g.in_cols, wc += g.w_source) {
+      ptrdiff_t sources = Single ? 1 : g.sources;
+      do {
         t.add_plane(g, x, wc, masks, first_mask, lo, hi);
-      }
+        x += g.in_rows * g.in_cols;
+        wc += g.w_source;
+      } while (--sources > 0);
       t.finish(g, out, residual, left);
       src += g.next_src;
       w += g.next_w;
