@@ -194,8 +194,10 @@ constexpr int most_dot_columns() {
   if (kManyPlaneRegisters) return KO == 1 || K == 3 ? 3 : 2;
   return K == 3 ? 3 : K == 5 ? 2 : 1;
 }
-template <int K>
-constexpr int kDotResults = kManyPlaneRegisters && K < 7 ? 2 : 1;
+// The code is large: only for kernels that grouped layers have.
+template <int K, int P, int Step>
+constexpr int kDotResults =
+    kManyPlaneRegisters && (K == 3 || (K == 5 && P == 1 && Step == 1)) ? 2 : 1;
 
 template <class T, int KO, int K, int C, int P, int Step>
 FC_INLINE void dot_columns(const PlaneDots<T>& g, const PlaneMasks<T>& masks, ptrdiff_t tap,
@@ -210,8 +212,12 @@ FC_INLINE void dot_columns(const PlaneDots<T>& g, const PlaneMasks<T>& masks, pt
 template <class T, int KO, int K, int P, int Step>
 void dot_planes(const PlaneDots<T>& g, const PlaneMasks<T>& masks, T* dw) {
   constexpr int most = most_dot_columns<K, KO>();
-  for (ptrdiff_t tap = 0; tap < g.taps.cols; tap += most) {
-    dot_columns<T, KO, K, most, P, Step>(g, masks, tap, g.taps.cols - tap, dw);
+  if constexpr (KO == 2 && K == 3) {
+    DotTile<T, KO, K, 3, P, Step>::run(g, masks, 0, dw);
+  } else {
+    for (ptrdiff_t tap = 0; tap < g.taps.cols; tap += most) {
+      dot_columns<T, KO, K, most, P, Step>(g, masks, tap, g.taps.cols - tap, dw);
+    }
   }
 }
 
@@ -226,11 +232,12 @@ void dot_units(PlaneDots<T> g) {
   const T* const src = g.src;
   const ptrdiff_t in_plane = g.in_rows * g.in_cols, out_plane = g.out_rows * g.out_cols;
   for (ptrdiff_t o = 0; o < g.results;) {
-    const bool pair = kDotResults<K> == 2 && o + 2 <= g.results;
+    constexpr int kMost = kDotResults<K, P, Step>;
+    const bool pair = kMost == 2 && o + 2 <= g.results && (K > 3 || g.taps.cols == 3);
     T* dw = g.dw + o * g.w_result;
     g.src = src;
     for (ptrdiff_t c = 0; c < g.sources; ++c) {
-      pair ? dot_planes<T, kDotResults<K>, K, P, Step>(g, masks, dw)
+      pair ? dot_planes<T, kMost, K, P, Step>(g, masks, dw)
            : dot_planes<T, 1, K, P, Step>(g, masks, dw);
       g.src += in_plane;
       dw += g.taps.rows * g.taps.cols;
