@@ -213,7 +213,7 @@ struct PlaneTile {
   FC_INLINE void add_plane(const PlaneSum<T>& g, const T* x, const T* w, const PlaneMasks<T>& masks,
                            ptrdiff_t first, ptrdiff_t lo, ptrdiff_t hi) {
     int s = 0;
-    do {  // there is one tap at least, and more where they are paired
+    do {  // reads_planes wants as many taps of a row as the step
       add_columns<kPair>(g, x, w, masks, first, s, lo, hi);
       s += kPair;
     } while (s + kPair <= g.taps.cols);

@@ -97,7 +97,7 @@ bool reads_planes(const ConvProblem& p, bool input_gradient, size_t item) {
   const auto fits = [&](const auto& kernel) {
     if (p.ker[0] != 1 || p.in[0] != 1 || p.out[0] != 1 || !p.unit_dilation()) return false;
     if (p.ker[1] != 3 && p.ker[1] != 5 && (p.ker[1] != 7 || p.stride[1] > 1)) return false;
-    if (p.ker[2] > kernel.most_cols) return false;
+    if (p.ker[2] > kernel.most_cols || p.ker[2] < p.stride[2]) return false;
     if (p.stride[1] != p.stride[2] || p.stride[1] > 2) return false;
     const bool spread = input_gradient && p.stride[1] == 2;
     if (spread && p.ker[1] != p.ker[2]) return false;
