@@ -260,6 +260,9 @@ void pool_stack(const PoolStack<T>& g) {
   if (g.taps == 1) return stack<Op, Divide, 1>(g);
   if (g.taps == 2) return stack<Op, Divide, 2>(g);
   if (g.taps == 3) return stack<Op, Divide, 3>(g);
+  if constexpr (Divide) {
+    if (g.taps == 4) return stack<Op, Divide, 4>(g);
+  }
   stack<Op, false, 0>(g);
   if constexpr (Divide) divide_rows(g);
 }
