@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ def along_channels(v: Array, ndim: int) -> Array:
 def channel_sum(x: Array) -> Array:
     """Sums of (N, C, ...) over all axes but the channels: (C,)."""
     # First over the contiguous part, where NumPy sums pairwise and so more precisely.
-    return np.asarray(x.reshape(*x.shape[:2], int(np.prod(x.shape[2:]))).sum(-1).sum(0))
+    return np.asarray(x.reshape(*x.shape[:2], math.prod(x.shape[2:])).sum(-1).sum(0))
 
 
 def fast(x: Array) -> bool:

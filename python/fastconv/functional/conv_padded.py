@@ -6,6 +6,7 @@ them once more. What each picture gives does not depend on how many go at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,7 +27,7 @@ def _parts(x: Array, sides: list[int]) -> Iterator[slice]:
     """The batch in runs of pictures that are padded together."""
     before_after = zip(sides[::2], sides[1::2], strict=True)
     grown = [n + b + a for n, (b, a) in zip(x.shape[:1:-1], before_after, strict=True)]
-    picture = int(np.prod(grown)) * x.shape[1] * x.itemsize
+    picture = math.prod(grown) * x.shape[1] * x.itemsize
     step = max(1, AT_ONCE // max(picture, 1))
     for first in range(0, max(len(x), 1), step):
         yield slice(first, first + step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -150,7 +151,7 @@ def bilinear(
             f"got {first}, {second} and {w}"
         )
     lead = first[:-1]
-    rows = int(np.prod(lead))
+    rows = math.prod(lead)
     a = reshape(input1, (rows, raw(input1).shape[-1]))
     b = reshape(input2, (rows, raw(input2).shape[-1]))
     y = einsum("ni,kij,nj->nk", a, weight, b)

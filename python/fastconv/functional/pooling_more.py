@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,8 @@ def _from_places(name: str, input: Operand, y: Array, places: Array, rank: int) 
     def backward(g: Array) -> tuple[Array]:
         if compiled(g):
             return (_core.place(name, rank, g, places, shape[-rank:], True),)
-        planes = int(np.prod(shape[: len(shape) - rank]))
-        gx = np.zeros((planes, int(np.prod(shape[-rank:]))), dtype)
+        planes = math.prod(shape[: len(shape) - rank])
+        gx = np.zeros((planes, math.prod(shape[-rank:])), dtype)
         rows = np.arange(planes)[:, None]
         np.add.at(gx, (rows, places.reshape(planes, -1)), g.reshape(planes, -1))
         return (gx.reshape(shape),)
@@ -55,12 +56,9 @@ def _from_places(name: str, input: Operand, y: Array, places: Array, rank: int) 
 def _adaptive_maximum(rank: int, input: Operand, output_size: Any, return_indices: bool) -> Result:
     name = f"adaptive_max_pool{rank}d"
     x = raw(array_first(name, input))
-    sizes = adaptive_sizes(name, x, rank, output_size)
-    spatial = x.shape[-rank:]
-    if compiled(x) and all(o and n % o == 0 for n, o in zip(spatial, sizes, strict=True)):
-        # Windows of one size side by side: an ordinary pool.
+    sizes, window = adaptive_sizes(name, x, rank, output_size)
+    if window and compiled(x):  # side by side: an ordinary pool
         pool = (max_pool1d, max_pool2d, max_pool3d)[rank - 1]
-        window = tuple(n // o for n, o in zip(spatial, sizes, strict=True))
         return pool(input, window, return_indices=return_indices)
     if compiled(x) and not return_indices and not needs_grad(input):
         y = _core.adaptive_pool(name, rank, x, sizes, True)
@@ -80,7 +78,7 @@ def _largest(x: Array, rank: int, sizes: tuple[int, ...]) -> tuple[Array, Array]
     spatial, lead = x.shape[-rank:], x.shape[: x.ndim - rank]
     y = np.empty((*lead, *sizes), x.dtype)
     indices = np.empty((*lead, *sizes), np.int64)
-    flat = np.arange(int(np.prod(spatial))).reshape(spatial)
+    flat = np.arange(math.prod(spatial)).reshape(spatial)
     for place in np.ndindex(*sizes):
         window = tuple(
             slice(i * n // o, -(-(i + 1) * n // o))
@@ -154,7 +152,7 @@ def _lp(
     from .arithmetic import mul, pow
 
     name = f"lp_pool{rank}d"
-    taps = int(np.prod(ints(kernel_size, rank, name, "kernel_size")))
+    taps = math.prod(ints(kernel_size, rank, name, "kernel_size"))
     average = (avg_pool1d, avg_pool2d, avg_pool3d)[rank - 1]
     try:
         means = average(pow(input, norm_type), kernel_size, stride, 0, ceil_mode)
@@ -279,7 +277,7 @@ def _unpool(
             lambda g: (_core.fetch(name, rank, g, where),),
         )
     lead = x.shape[: x.ndim - rank]
-    planes, extent = int(np.prod(lead)), int(np.prod(sizes))
+    planes, extent = math.prod(lead), math.prod(sizes)
     if where.size and (where.min() < 0 or where.max() >= extent):
         bad = where[(where < 0) | (where >= extent)].flat[0]
         raise ValueError(f"{name}: Found an invalid max index: {bad} (output extents are {sizes})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def mean(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any =
     axes = axes_of(dim, x.ndim, "mean")
     with np.errstate(invalid="ignore", divide="ignore"):
         total = np.asarray(np.sum(x, axes, keepdims=keepdim, dtype=dtype))
-        count = x.size if axes is None else int(np.prod([x.shape[a] for a in axes]))
+        count = x.size if axes is None else math.prod([x.shape[a] for a in axes])
         y = total / np.asarray(count, dtype=total.dtype)
     if not isinstance(input, TensorBase):
         return y

@@ -57,23 +57,37 @@ def _windows(n: int, o: int) -> Taps | None:
     return Taps(np.where(inside, at, 0), weights, n, inside)
 
 
-def adaptive_sizes(name: str, x: Array, rank: int, output_size: Any) -> tuple[int, ...]:
-    """The output's extents, checked; None keeps one of the input."""
-    if x.ndim not in (rank + 1, rank + 2):
+def adaptive_sizes(
+    name: str, x: Array, rank: int, output_size: Any
+) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """The output's extents, and the extents of its windows where they are all of one size."""
+    if output_size is not None and not isinstance(output_size, (int, np.integer)):
+        output_size = tuple(output_size)
+    return _adaptive_sizes(name, x.shape, rank, output_size)
+
+
+@lru_cache(256, typed=True)
+def _adaptive_sizes(
+    name: str, shape: tuple[int, ...], rank: int, output_size: Any
+) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """The same of a shape, checked; None keeps an extent of the input."""
+    if len(shape) not in (rank + 1, rank + 2):
         raise ValueError(
-            f"{name}: expected {rank + 1} (unbatched) or {rank + 2} axes, got shape {x.shape}"
+            f"{name}: expected {rank + 1} (unbatched) or {rank + 2} axes, got shape {shape}"
         )
-    spatial = x.shape[-rank:]
-    if 0 in x.shape[-rank - 1 :]:
-        raise ValueError(f"{name}: expected non-empty channels and extents, got shape {x.shape}")
-    if output_size is None or isinstance(output_size, (int, np.integer)):
+    spatial = shape[-rank:]
+    if 0 in shape[-rank - 1 :]:
+        raise ValueError(f"{name}: expected non-empty channels and extents, got shape {shape}")
+    if not isinstance(output_size, tuple):
         output_size = (output_size,) * rank
     sizes = tuple(n if o is None else int(o) for n, o in zip(spatial, output_size, strict=False))
-    if len(tuple(output_size)) != rank or min(sizes) < 0:
+    if len(output_size) != rank or min(sizes) < 0:
         raise ValueError(
             f"{name}: output_size must be an int or {rank} ints, none negative, got {output_size}"
         )
-    return sizes
+    if any(o == 0 or n % o for n, o in zip(spatial, sizes, strict=True)):
+        return sizes, None
+    return sizes, tuple(n // o for n, o in zip(spatial, sizes, strict=True))
 
 
 _AVERAGE = {1: avg_pool1d, 2: avg_pool2d, 3: avg_pool3d}
@@ -82,14 +96,13 @@ _AVERAGE = {1: avg_pool1d, 2: avg_pool2d, 3: avg_pool3d}
 def _adaptive_average(rank: int, input: Operand, output_size: Any) -> Result:
     x = raw(input)
     name = f"adaptive_avg_pool{rank}d"
-    sizes = adaptive_sizes(name, x, rank, output_size)
+    sizes, window = adaptive_sizes(name, x, rank, output_size)
     spatial = x.shape[-rank:]
     if sizes == spatial:
         y = x.copy("K")
         return record("Clone", y, (input,), lambda g: (g,)) if isinstance(input, TensorBase) else y
-    if compiled(x) and all(o and n % o == 0 for n, o in zip(spatial, sizes, strict=True)):
-        # Windows of one size side by side: an ordinary average pool.
-        return _AVERAGE[rank](input, tuple(n // o for n, o in zip(spatial, sizes, strict=True)))
+    if window and compiled(x):  # side by side: an ordinary average pool
+        return _AVERAGE[rank](input, window)
     y = _core.adaptive_pool(name, rank, x, sizes, False) if compiled(x) else None
     if y is not None and not isinstance(input, TensorBase):
         return y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ def _group_norm_backward(
                 grad_output, input, num_groups, mean, var, weight, eps, False, need
             )
         )
-    rows = input.reshape(shape[0], num_groups, int(np.prod(shape[1:])) // num_groups)
+    rows = input.reshape(shape[0], num_groups, math.prod(shape[1:]) // num_groups)
     mean, rstd = _row_statistics(rows, eps)
     scaled = (rows - mean) * rstd
     gw = channel_sum(grad_output * scaled.reshape(shape))
@@ -154,7 +155,7 @@ def instance_norm(
     x = raw(input)
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    spatial = int(np.prod(x.shape[2:]))
+    spatial = math.prod(x.shape[2:])
     if x.ndim < 3 or spatial == 1:
         raise ValueError(
             "instance_norm: Expected more than 1 spatial element when training, "
@@ -202,14 +203,14 @@ def _layer_norm_backward(
     """
     last = len(tuple(normalized_shape))
     if input.size and compiled(input, grad_output):
-        size = int(np.prod(tuple(normalized_shape)))
+        size = math.prod(tuple(normalized_shape))
         mean, rstd = known or _core.layer_norm(input, size, None, None, eps)[1:]
         gx, gw, gb = _core.layer_norm_backward(grad_output, input, size, weight, mean, rstd, affine)
         if gw is None or gb is None:
             return NormGrads(gx, None, None)
         return NormGrads(gx, gw.reshape(normalized_shape), gb.reshape(normalized_shape))
     lead = input.shape[: input.ndim - last]
-    rows = input.reshape(*lead, int(np.prod(tuple(normalized_shape))))
+    rows = input.reshape(*lead, math.prod(tuple(normalized_shape)))
     mean, rstd = _row_statistics(rows, eps)
     scaled = (rows - mean) * rstd
     g = grad_output.reshape(rows.shape)
@@ -264,10 +265,10 @@ def layer_norm(
             raise ValueError(f"layer_norm: {what} must have shape {shape}, got {v.shape}")
     known: tuple[Array, Array] | None = None
     if x.size and all(v is None or compiled(x, v) for v in (w, b)) and compiled(x):
-        y, *stats = _core.layer_norm(x, int(np.prod(shape)), w, b, eps)
+        y, *stats = _core.layer_norm(x, math.prod(shape), w, b, eps)
         known = (stats[0], stats[1])
     else:
-        rows = x.reshape(*x.shape[: x.ndim - len(shape)], int(np.prod(shape)))
+        rows = x.reshape(*x.shape[: x.ndim - len(shape)], math.prod(shape))
         mean, rstd = _row_statistics(rows, eps)
         y = ((rows - mean) * rstd).reshape(x.shape)
         if w is not None:
@@ -336,7 +337,7 @@ def _over_rms(input: Operand, last: int, eps: float) -> Result:
     """Rows of the `last` axes divided by the root of their mean square."""
     x = raw(input)
     lead = x.shape[: x.ndim - last]
-    rows, axis = (*lead, x.size // max(int(np.prod(lead)), 1)), len(lead)
+    rows, axis = (*lead, x.size // max(math.prod(lead), 1)), len(lead)
     out, scale = _core.normalize(x.reshape(rows), axis, eps, True)
     y = out.reshape(x.shape)
     if not isinstance(input, TensorBase):

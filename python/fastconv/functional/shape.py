@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,7 +72,7 @@ def view(input: Operand, *shape: Any) -> Result:
 
 
 def _checked_shape(x: Array, shape: tuple[int, ...], function: str) -> tuple[int, ...]:
-    known = int(np.prod([n for n in shape if n != -1]))
+    known = math.prod([n for n in shape if n != -1])
     free = shape.count(-1)
     if (
         free > 1
@@ -115,7 +116,7 @@ def flatten(input: Operand, start_dim: int = 0, end_dim: int = -1) -> Result:
     first, last = (axis_of(d, x.ndim, "flatten") for d in (start_dim, end_dim))
     if first > last:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-    extent = int(np.prod(x.shape[first : last + 1]))
+    extent = math.prod(x.shape[first : last + 1])
     return _reshaped(input, x, x.reshape((*x.shape[:first], extent, *x.shape[last + 1 :])))
 
 

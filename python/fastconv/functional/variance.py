@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def var(
         dim, unbiased = None, dim
     x = raw(input)
     axes = axes_of(dim, x.ndim, "var")
-    count = x.size if axes is None else int(np.prod([x.shape[a] for a in axes]))
+    count = x.size if axes is None else math.prod([x.shape[a] for a in axes])
     below = np.maximum(count - _correction(unbiased, correction), 0)
     centred = x - x.mean(axes, keepdims=True, dtype=x.dtype)
     with np.errstate(invalid="ignore", divide="ignore"):
