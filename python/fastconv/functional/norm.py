@@ -146,6 +146,7 @@ def batch_norm(
                 f"got {v.shape}"
             )
     count = x.size // max(x.shape[1], 1)
+    taped = any(isinstance(v, TensorBase) for v in (input, weight, bias))
     if training:
         if count == 1:
             raise ValueError(
@@ -167,22 +168,25 @@ def batch_norm(
             raise ValueError(
                 "batch_norm: running_mean and running_var must be given when not training"
             )
-        mean, var = mean_kept.astype(x.dtype), var_kept.astype(x.dtype)
-    rstd = 1 / np.sqrt(var + x.dtype.type(eps))
-    if fast(x) and all(v is None or compiled(x, v) for v in (w, b)):
+        # The tape keeps the mean, which the caller may change.
+        mean, var = mean_kept.astype(x.dtype, copy=taped), var_kept.astype(x.dtype, copy=False)
+    engine = fast(x) and (w is None or compiled(x, w)) and (b is None or compiled(x, b))
+    if engine:
         y = _core.norm_apply(x, 0, mean, var, w, b, None, eps, False)
-    else:
+        if not taped:
+            return y
+    rstd = 1 / np.sqrt(var + x.dtype.type(eps))
+    if not engine:
         scale = rstd if w is None else rstd * w
         shift = -mean * scale if b is None else b - mean * scale
         y = x * along_channels(scale, x.ndim)
         y += along_channels(shift, x.ndim)
-    operands = (input, weight, bias)
-    if not any(isinstance(v, TensorBase) for v in operands):
-        return y
+        if not taped:
+            return y
     return record(
         "BatchNorm",
         y,
-        operands,
+        (input, weight, bias),
         lambda g: batch_norm_backward(g, x, w, mean, rstd, training),
         saves=(input, weight),
     )
