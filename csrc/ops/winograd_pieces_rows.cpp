@@ -199,7 +199,7 @@ double pieces_cost(const ConvProblem& p, int tile, Direction d, size_t item, boo
   const double lanes = kernels().vector_bytes / static_cast<double>(item);
   // A few cycles a vector where elements are near, more than one an element beyond.
   const auto copied = [&](int64_t count, int64_t step) {
-    return static_cast<double>(count) * (step > 2 ? 2.8 : 10 / lanes);
+    return static_cast<double>(count) * (step > 2 ? 2.8 : step > 1 ? 1.4 : 10 / lanes);
   };
   double copies = copied(m.q.n * m.q.c * m.q.in_plane(), m.x.step);
   if (m.woven()) copies += copied(m.q.n * m.q.k * m.q.out_plane(), m.x.ways);
@@ -207,12 +207,14 @@ double pieces_cost(const ConvProblem& p, int tile, Direction d, size_t item, boo
     copies += 1.5 * static_cast<double>(m.q.k * m.q.c / m.q.groups * 9);
   }
   // The points of many channels do not stay in the second-level cache: those of a block of tiles.
-  constexpr int64_t kBlock = 84, kNear = 700 << 10;
-  const int64_t points = (tile + 2) * (tile + 2), channels = m.channels * m.pieces();
-  const int64_t tiles = m.q.n * ceil_div(m.y.out, tile) * ceil_div(m.x.out, tile);
-  if (std::min(tiles, kBlock) * points * channels * static_cast<int64_t>(item) > kNear) {
-    copies += 22 / lanes * static_cast<double>(p.groups * channels * tiles * points);
-  }
+  constexpr double kBlock = 84, kNear = 800 << 10;
+  const double points = (tile + 2) * (tile + 2);
+  const double all = static_cast<double>(m.channels * m.pieces()) * points;
+  const double tiles =
+      static_cast<double>(m.q.n * ceil_div(m.y.out, tile) * ceil_div(m.x.out, tile));
+  const double block = all * std::min(tiles, kBlock) * static_cast<double>(item);
+  const double far = 26 / lanes * std::max(0.0, 1 - kNear / block);
+  copies += far * static_cast<double>(p.groups) * all * tiles;
   const Algorithm& plain = d == Direction::weight
                                ? (tile == 4 ? kWinogradWeight : kWinograd2Weight)
                                : (tile == 4 ? kWinogradForward : kWinograd2Forward);
