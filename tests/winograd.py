@@ -110,6 +110,13 @@ def error_scale(direction: str, data: Any, pads: Pads, groups: int) -> F64:
     return np.concatenate(parts, 0 if direction == "weight" else 1)
 
 
+def window_error_scale(direction: str, data: Any, pads: Pads, groups: int) -> F64:
+    """The same for windows of any size, which are sums over parts of 3 x 3 taps."""
+    if data[1].shape[2:] == (3, 3):
+        return error_scale(direction, data, pads, groups)
+    return pieces_error_scale(direction, data, pads, groups, (1, 1), (1, 1))
+
+
 def pieces_error_scale(
     direction: str, data: Any, pads: Pads, groups: int, stride: Axes, dilation: Axes
 ) -> F64:
@@ -203,13 +210,13 @@ def slabs_error_scale(
     the first axis. The slabs of x that a window reaches are channels."""
     x, w, dy = (np.asarray(a, np.float64) for a in data)
     stride, dilation = depth
-    before, filters = pads[0][0], w.reshape(len(w), -1, 3, 3)
+    before, filters = pads[0][0], w.reshape(len(w), -1, *w.shape[3:])
     padded = np.pad(x, ((0, 0), (0, 0), pads[0], (0, 0), (0, 0)))
     scale = np.zeros_like({"forward": dy, "input": padded, "weight": filters}[direction])
     for z in range(dy.shape[2]):
         reached = [z * stride + t * dilation for t in range(w.shape[2])]
         slabs = padded[:, :, reached].reshape(len(x), -1, *x.shape[3:])
-        part = error_scale(direction, (slabs, filters, dy[:, :, z]), pads[1:], groups)
+        part = window_error_scale(direction, (slabs, filters, dy[:, :, z]), pads[1:], groups)
         if direction == "forward":
             scale[:, :, z] = part
         elif direction == "input":

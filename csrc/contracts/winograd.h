@@ -95,6 +95,15 @@ struct WinogradTile {
   bool (*filter_grad)(const WinogradFilterGrad<T>& g);  // whether all sums were finite
 };
 
+// F(4, 3) along one axis alone: n elements of some rows to those of others, element by element.
+// Returns whether all results are finite; of transforms to points that is not said.
+template <class T>
+struct WinogradLines {
+  using Transform = bool(const T* const* from, T* const* to, ptrdiff_t n, T add);
+  Transform *input, *grad, *filter;  // 6 inputs, 4 gradients or 3 taps to 6 points
+  Transform *output, *filter_grad;   // 6 points to 4 outputs, plus `add`, or to 3 taps
+};
+
 template <class T>
 struct WinogradKernels {
   int lanes;   // of a vector
@@ -102,6 +111,7 @@ struct WinogradKernels {
   int run;     // pixels of a row that the transforms take at once
   void (*product)(const WinogradProduct<T>& g);
   WinogradTile<T> f2, f4;
+  WinogradLines<T> lines;
 };
 
 struct WinogradTable {

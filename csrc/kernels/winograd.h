@@ -5,6 +5,7 @@
 #include "../kernels.h"
 #include "pack.h"
 #include "vec.h"
+#include "winograd_lines.h"
 #include "winograd_points.h"
 #include "winograd_product.h"
 #include "winograd_turn.h"
@@ -284,7 +285,8 @@ constexpr WinogradKernels<T> winograd_table() {
           kRun,
           winograd_product<T>,
           winograd_tile<T, Points2>(),
-          winograd_tile<T, Points4>()};
+          winograd_tile<T, Points4>(),
+          winograd_lines<T, Points4>()};
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ const std::vector<const Algorithm*>& algorithms() {
       &kDenseWeight,    &kPieces.forward,  &kPieces.input,     &kPieces.weight,  &kPieces2.forward,
       &kPieces2.input,  &kPieces2.weight,  &kBroadcastForward, &kBroadcastInput, &kTransposedInput,
       &kSlabs.forward,  &kSlabs.input,     &kSlabs.weight,     &kSlabs2.forward, &kSlabs2.input,
-      &kSlabs2.weight,  &kImagesForward,   &kImagesInput,      &kImagesWeight,
+      &kSlabs2.weight,  &kImagesForward,   &kImagesInput,      &kImagesWeight,   &kLines.forward,
+      &kLines.input,    &kLines.weight,
   };
   return rows;
 }

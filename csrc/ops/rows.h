@@ -35,5 +35,7 @@ extern const Algorithm kWinogradWeight, kWinograd2Weight;
 extern const Directions kPieces, kPieces2;
 // winograd_slabs.cpp
 extern const Directions kSlabs, kSlabs2;
+// winograd_lines.cpp
+extern const Directions kLines;
 
 }  // namespace fastconv

@@ -33,8 +33,9 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
   c.points = (tiles.m + 2) * (tiles.m + 2);
   // Where all filters stay in the second-level cache, so does a block's points. Elsewhere the
   // filters come from memory, once for every block: blocks are as large as their sums allow.
-  const bool resident = c.points * g.channels * g.rows * item <= l2 / 2;
-  const int64_t fits = l2 / 6 / (c.points * g.channels * item);
+  const int64_t depth = g.window.depth();
+  const bool resident = c.points * depth * g.rows * item <= l2 / 2;
+  const int64_t fits = l2 / 6 / (c.points * depth * item);
   const int64_t most =
       resident ? std::max<int64_t>(2 * k.mr, std::min<int64_t>(fits, 7 * k.mr)) : 7 * k.mr;
   c.blocks = std::max<int64_t>(1, ceil_div(tiles.count(), most));
@@ -63,15 +64,15 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
     most_chunk =
         std::min<int64_t>(128, l2 * 3 / 10 / (c.points * c.panel * item) / k.lanes * k.lanes);
   }
-  c.chunk = ceil_div(g.channels, std::max<int64_t>(most_chunk, k.lanes));
-  c.chunk = ceil_div(ceil_div(g.channels, c.chunk), k.lanes) * k.lanes;
-  c.chunks = ceil_div(g.channels, c.chunk);
+  c.chunk = ceil_div(depth, std::max<int64_t>(most_chunk, k.lanes));
+  c.chunk = ceil_div(ceil_div(depth, c.chunk), k.lanes) * k.lanes;
+  c.chunks = ceil_div(depth, c.chunk);
   c.v_tile = channel_pitch<T>(c.chunk);
   c.v_point = padded<T>(c.block * c.v_tile);
   c.v_chunk = c.points * c.v_point;
   c.fetch_u = !c.fly && !resident;
   c.m_point = padded<T>(c.block * c.panel);
-  c.u_point = padded<T>((c.fly ? c.chunk : g.channels) * k.nr);
+  c.u_point = padded<T>((c.fly ? c.chunk : depth) * k.nr);
   c.u_sub = c.points * c.u_point;
   return c;
 }
@@ -87,7 +88,7 @@ template <class T>
 size_t all_filters_bytes(const Correlation<T>& g, int m) {
   const int64_t nr = table<T>().nr;
   return Carver::bytes<T>(g.groups * ceil_div(g.rows, nr) * (m + 2) * (m + 2) *
-                          padded<T>(g.channels * nr));
+                          padded<T>(g.window.depth() * nr));
 }
 
 template <class T>
@@ -102,11 +103,63 @@ Sizes<T> sizes(const Correlation<T>& g, const Cut& c, int m, bool prepared) {
   return s;
 }
 
-// The filters of [row, row + lanes of a register tile) and [first, first + count) to u.
+// One 3 x 3 part of windows, of up to a vector's lanes and as many channels each.
+template <class T>
+class Parts {
+ public:
+  explicit Parts(const Correlation<T>& g) : g_(g), most_(table<T>().lanes) {}
+  // Those of filters (lane, channel) at w, for the product's depth [first, first + count), which is
+  // a vector of channels at most. As they lie: rotated parts are still to be rotated.
+  const T* take(const T* w, int64_t lanes, int64_t first, int64_t count) {
+    const Windows& g = g_.window;
+    const int64_t channel = g.channel(first);
+    const Span y(g.height, g.y(first), g_.rotate), x(g.width, g.x(first), g_.rotate);
+    const int64_t channels = std::min(count, g.channels - channel);
+    if (y.count < 3 || x.count < 3 || channels < count) std::fill_n(nine_, 9 * most_ * most_, T(0));
+    w += channel * g_.w_depth + y.from * g.width + x.from;
+    for (int64_t lane = 0; lane < lanes; ++lane, w += g_.w_lane) {
+      T* const to = nine_ + lane * most_ * 9 + y.to * 3 + x.to;
+      for (int64_t c = 0; c < channels; ++c) {
+        copy_taps(y, x, w + c * g_.w_depth, g.width, to + c * 9, 3);
+      }
+    }
+    return nine_;
+  }
+  ptrdiff_t lane() const { return most_ * 9; }
+
+ private:
+  static constexpr int64_t kMostLanes = 64 / sizeof(T);  // of any vector
+  const Correlation<T>& g_;
+  const int64_t most_;
+  T nine_[kMostLanes * kMostLanes * 9];
+};
+
+// The filters of [row, row + lanes of a register tile) and the product's depth [first, first +
+// count) to u.
 template <class T, int M>
 void filters_to_points(const Correlation<T>& g, int64_t group, int64_t row, int64_t first,
                        int64_t count, T* u, ptrdiff_t u_point) {
   const auto& k = table<T>();
+  if (!g.window.plain()) {
+    Parts<T> parts(g);
+    WinogradFilter<T> f{};
+    f.lane = parts.lane();
+    f.depth = 9;
+    f.rotate = g.rotate;
+    f.row = k.nr;
+    f.point = u_point;
+    for (int64_t lane = 0; lane < k.nr && row + lane < g.rows; lane += k.lanes) {
+      f.lanes = static_cast<int>(std::min<int64_t>(k.lanes, g.rows - row - lane));
+      const T* w = g.w + group * g.w_group + (row + lane) * g.w_lane;
+      for (int64_t at = 0; at < count; at += k.lanes) {
+        f.count = std::min<int64_t>(k.lanes, count - at);
+        f.w = parts.take(w, f.lanes, first + at, f.count);
+        f.u = u + lane + at * k.nr;
+        tile_of<T, M>().filter(f);
+      }
+    }
+    return;
+  }
   for (int64_t lane = 0; lane < k.nr && row + lane < g.rows; lane += k.lanes) {
     WinogradFilter<T> f;
     f.w = g.w + group * g.w_group + (row + lane) * g.w_lane + first * g.w_depth;
@@ -126,9 +179,10 @@ void filters_to_points(const Correlation<T>& g, int64_t group, int64_t row, int6
 template <class T, int M>
 void all_filters(const Correlation<T>& g, T* u, int threads) {
   const int64_t nr = table<T>().nr, subs = ceil_div(g.rows, nr);
-  const ptrdiff_t u_point = padded<T>(g.channels * nr), u_sub = (M + 2) * (M + 2) * u_point;
+  const ptrdiff_t u_point = padded<T>(g.window.depth() * nr), u_sub = (M + 2) * (M + 2) * u_point;
   parallel_for(g.groups * subs, threads, [&](int64_t i, int) {
-    filters_to_points<T, M>(g, i / subs, i % subs * nr, 0, g.channels, u + i * u_sub, u_point);
+    filters_to_points<T, M>(g, i / subs, i % subs * nr, 0, g.window.depth(), u + i * u_sub,
+                            u_point);
   });
 }
 
@@ -144,8 +198,10 @@ struct Pieces {
 
   int64_t first(int64_t block) const { return tiles.count() * block / c.blocks; }
 
-  // The points of a block of tiles, of one vector of channels.
-  void input(int64_t group, int64_t block, int64_t channel, T* v) const {
+  // The points of a block of tiles, of one vector of the product's depth.
+  void input(int64_t group, int64_t block, int64_t at, T* v) const {
+    const int64_t channel = g.window.channel(at);
+    const int64_t y0 = g.y0 + g.window.y(at), x0 = g.x0 + g.window.x(at);
     const int64_t most = (k.run - 2) / M;
     tiles.each_run(
         first(block), first(block + 1), most,
@@ -156,10 +212,10 @@ struct Pieces {
           in.channels = static_cast<int>(std::min<int64_t>(k.lanes, g.channels - channel));
           in.height = g.in_h;
           in.width = g.in_w;
-          in.y = y + g.y0;
-          in.x = x + g.x0;
+          in.y = y + y0;
+          in.x = x + x0;
           in.tiles = count;
-          in.dst = v + channel / c.chunk * c.v_chunk + index * c.v_tile + channel % c.chunk;
+          in.dst = v + at / c.chunk * c.v_chunk + index * c.v_tile + at % c.chunk;
           in.tile = c.v_tile;
           in.point = c.v_point;
           tile_of<T, M>().input(in);
@@ -171,7 +227,7 @@ struct Pieces {
     const int64_t r0 = panel * c.panel, lanes = std::min(c.panel, g.rows - r0);
     if (c.fly) {
       for (int64_t chunk = 0; chunk < c.chunks; ++chunk) {
-        const int64_t ch = chunk * c.chunk, depth = std::min(c.chunk, g.channels - ch);
+        const int64_t ch = chunk * c.chunk, depth = std::min(c.chunk, g.window.depth() - ch);
         for (int64_t s = 0; s < lanes; s += k.nr) {
           filters_to_points<T, M>(g, group, r0 + s, ch, depth, own_filters + s / k.nr * c.u_sub,
                                   c.u_point);
@@ -207,7 +263,7 @@ struct Pieces {
     p.b_k = k.nr;
     p.c_row = c.panel;
     p.rows = first(block + 1) - first(block);
-    p.depth = std::min(c.chunk, g.channels - chunk * c.chunk);
+    p.depth = std::min(c.chunk, g.window.depth() - chunk * c.chunk);
     p.resume = chunk > 0;
     p.far_b_count = c.fetch_u ? p.depth * k.nr : 0;
     for (int64_t s = 0; s < subs; ++s) {
@@ -293,14 +349,14 @@ void correlate(const Correlation<T>& g, const void* prepared, char* scratch, int
   if (!c.shared) {
     parallel_for(units, threads, [&](int64_t unit, int thread) {
       T* v = reinterpret_cast<T*>(own + thread * size.per_thread());
-      for (int64_t channel = 0; channel < g.channels; channel += lanes) {
-        pieces.input(unit / c.blocks, unit % c.blocks, channel, v);
+      for (int64_t at = 0; at < g.window.depth(); at += lanes) {
+        pieces.input(unit / c.blocks, unit % c.blocks, at, v);
       }
       for (int64_t panel = 0; panel < c.panels; ++panel) rows(unit, panel, v, thread);
     });
     return;
   }
-  const int64_t vectors = ceil_div(g.channels, lanes);
+  const int64_t vectors = ceil_div(g.window.depth(), lanes);
   const ptrdiff_t unit_points = c.chunks * c.v_chunk;
   parallel_for(units * vectors, threads, [&](int64_t task, int) {
     const int64_t unit = task / vectors;

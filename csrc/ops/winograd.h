@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 
 #include "../isa.h"
@@ -21,10 +22,59 @@ const WinogradTile<T>& tile_of() {
   return M == 2 ? table<T>().f2 : table<T>().f4;
 }
 
-// 2-D, 3 x 3, stride 1, dilation 1, and enough channels that a sum over them is worth a transform.
+// 2-D, stride 1, dilation 1, no window of a single row or column, and enough channels that a sum
+// over them is worth a transform. Windows other than 3 x 3 are summed in parts of that size.
 inline bool supports(const ConvProblem& p) {
-  return p.rank == 2 && p.ker[1] == 3 && p.ker[2] == 3 && p.unit_stride() && p.unit_dilation() &&
+  return p.rank == 2 && p.ker[1] > 1 && p.ker[2] > 1 && p.unit_stride() && p.unit_dilation() &&
          p.cg() >= 4 && p.kg() >= 4;
+}
+
+// Windows over some channels, as the depth of a product sees them: in parts of 3 x 3, zero where
+// they reach beyond the window, all channels of one part after the other.
+struct Windows {
+  int64_t height, width, channels;
+  int64_t lanes;  // of a vector: parts are whole ones apart
+
+  bool plain() const { return height == 3 && width == 3; }
+  int64_t across() const { return ceil_div(width, 3); }
+  int64_t pitch() const { return ceil_div(channels, lanes) * lanes; }
+  int64_t depth() const { return (ceil_div(height, 3) * across() - 1) * pitch() + channels; }
+  // Which tap the part at this depth starts with.
+  int64_t y(int64_t at) const { return at / pitch() / across() * 3; }
+  int64_t x(int64_t at) const { return at / pitch() % across() * 3; }
+  int64_t channel(int64_t at) const { return at % pitch(); }
+};
+
+template <class T>
+Windows windows(const ConvProblem& p, int64_t channels) {
+  return {p.ker[1], p.ker[2], channels, table<T>().lanes};
+}
+
+// The taps of an axis that a part has: `count` of them, from tap `from` of the window on, to tap
+// `to` of the part. Turned round, the part at `at` is the one as far from the window's end.
+struct Span {
+  int64_t from, to, count;
+  Span(int64_t window, int64_t at, bool rotate) {
+    const int64_t lo = rotate ? window - 3 - at : at;
+    from = std::max<int64_t>(0, lo);
+    to = from - lo;
+    count = std::min(window, lo + 3) - from;
+  }
+};
+
+// Rows of a part's taps, of a width of one to three that compilers see: calls would cost more.
+template <class T>
+inline void copy_taps(const Span& y, const Span& x, const T* from, ptrdiff_t from_row, T* to,
+                      ptrdiff_t to_row) {
+  for (int64_t r = 0; r < y.count; ++r, from += from_row, to += to_row) {
+    if (x.count == 3) {
+      std::memcpy(to, from, 3 * sizeof(T));
+    } else if (x.count == 2) {
+      std::memcpy(to, from, 2 * sizeof(T));
+    } else {
+      *to = *from;
+    }
+  }
 }
 
 // Tiles of m x m over planes of height x width, of all images, in one order.
@@ -69,12 +119,15 @@ ptrdiff_t channel_pitch(int64_t channels) {
 template <class T>
 struct Correlation {
   int64_t images, groups, channels, rows;
+  Windows window;
   int64_t in_h, in_w, out_h, out_w, y0, x0;
   const T* src = nullptr;
   T* dst = nullptr;
-  const T* w = nullptr;  // as WinogradFilter: lanes are rows, the depth is channels
+  // filter(row, channel) is a window at w + group * w_group + row * w_lane + channel * w_depth; the
+  // size of a window is one of the strides.
+  const T* w = nullptr;
   ptrdiff_t w_group, w_lane, w_depth;
-  bool rotate;
+  bool rotate;  // windows are read backwards
   const T* bias = nullptr;
   const T* residual = nullptr;
   T lo = -std::numeric_limits<T>::infinity(), hi = std::numeric_limits<T>::infinity();
@@ -83,25 +136,27 @@ struct Correlation {
 template <class T>
 Correlation<T> lower(const ConvProblem& p, Direction direction) {
   Correlation<T> c;
+  const int64_t taps = p.ker[1] * p.ker[2];
   c.images = p.n;
   c.groups = p.groups;
-  c.w_group = p.kg() * p.cg() * 9;
+  c.w_group = p.kg() * p.cg() * taps;
   if (direction == Direction::forward) {
     c.channels = p.cg();
     c.rows = p.kg();
     c.in_h = p.in[1], c.in_w = p.in[2], c.out_h = p.out[1], c.out_w = p.out[2];
     c.y0 = -p.pad_lo[1], c.x0 = -p.pad_lo[2];
-    c.w_lane = p.cg() * 9, c.w_depth = 9;
+    c.w_lane = p.cg() * taps, c.w_depth = taps;
     c.rotate = false;
   } else {
     // The gradient of the input is the correlation of the output's with the filters turned round.
     c.channels = p.kg();
     c.rows = p.cg();
     c.in_h = p.out[1], c.in_w = p.out[2], c.out_h = p.in[1], c.out_w = p.in[2];
-    c.y0 = p.pad_lo[1] - 2, c.x0 = p.pad_lo[2] - 2;
-    c.w_lane = 9, c.w_depth = p.cg() * 9;
+    c.y0 = p.pad_lo[1] - (p.ker[1] - 1), c.x0 = p.pad_lo[2] - (p.ker[2] - 1);
+    c.w_lane = taps, c.w_depth = p.cg() * taps;
     c.rotate = true;
   }
+  c.window = windows<T>(p, c.channels);
   return c;
 }
 
@@ -125,5 +180,13 @@ template <class T, int M>
 bool weight_gradient(const ConvCall<T>& call);
 template <class T>
 size_t weight_gradient_bytes(const ConvProblem& p, int m, int threads);
+
+// Non-finite data spreads over its whole tile, and data near the largest number overflows on the
+// way. Images where that happened, those with one of their `flags` flags set, are computed again
+// without transforms, so that all rows of the registry agree on what is finite. Filters that are
+// not finite make every image such an image.
+template <class T>
+void recompute(const ConvCall<T>& call, Direction direction, const unsigned char* not_finite,
+               int64_t flags, char* scratch);
 
 }  // namespace fastconv::winograd

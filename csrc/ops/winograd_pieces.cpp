@@ -82,8 +82,8 @@ bool takes_pieces(const ConvProblem& p) {
   for (int i = 1; i < 3; ++i) {
     if ((p.stride[i] > 1 && p.dil[i] > 1) || p.stride[i] * p.dil[i] > kMostStep) return false;
   }
-  const bool plain = p.ker[1] <= 3 && p.ker[2] <= 3 && p.unit_stride() && p.unit_dilation();
-  return !plain && 3 * forward_axis(p, 1).pieces * forward_axis(p, 2).pieces <= p.taps();
+  return !(p.unit_stride() && p.unit_dilation()) &&
+         3 * forward_axis(p, 1).pieces * forward_axis(p, 2).pieces <= p.taps();
 }
 
 template <class T>

@@ -35,30 +35,6 @@ size_t result_bytes(const Pieces& m) {
   return Carver::bytes<T>(m.q.n * m.q.k * m.q.out_plane());
 }
 
-// What is not finite is computed without transforms, as in winograd_rows.cpp.
-template <class T>
-void repair(const ConvCall<T>& call, const Pieces& m, bool forward, const unsigned char* not_finite,
-            char* scratch) {
-  const ConvProblem& p = *call.p;
-  const Algorithm& plain = forward ? kIm2colForward : kIm2colInput;
-  ConvCall<T> again = call;
-  ConvProblem one = p;
-  one.n = 1;
-  again.p = &one;
-  again.prepared = nullptr;
-  again.scratch = scratch;
-  const ptrdiff_t in = p.c * p.in_plane(), out = p.k * p.out_plane();
-  for (int64_t n = 0; n < p.n; ++n) {
-    const unsigned char* flags = not_finite + n * m.images();
-    if (std::none_of(flags, flags + m.images(), [](unsigned char f) { return f; })) continue;
-    if (forward) again.input = call.input + n * in;
-    if (forward && call.residual) again.residual = call.residual + n * out;
-    if (!forward) again.grad = call.grad + n * out;
-    again.result = call.result + n * (forward ? out : in);
-    plain.runner<T>().run(again);
-  }
-}
-
 template <class T>
 void correlate_pieces(const ConvCall<T>& call, bool forward, int tile) {
   const ConvProblem& p = *call.p;
@@ -93,7 +69,7 @@ void correlate_pieces(const ConvCall<T>& call, bool forward, int tile) {
   if (m.woven()) {
     put_together<T>(m, phases, call.residual, lo, hi, call.result, call.threads);
   }
-  repair(call, m, forward, not_finite, rest);
+  recompute(call, forward ? Direction::forward : Direction::input, not_finite, m.images(), rest);
 }
 
 template <class T>

@@ -13,9 +13,6 @@ namespace {
 using winograd::Correlation;
 using winograd::lower;
 
-// Non-finite data spreads over its whole tile, and data near the largest number overflows on the
-// way. Images where that happened are computed again without transforms, so that all rows of the
-// registry agree on what is finite. Filters that are not finite make every image such an image.
 const Algorithm& plain(Direction direction) {
   return direction == Direction::forward ? kIm2colForward : kIm2colInput;
 }
@@ -35,26 +32,9 @@ void run(const ConvCall<T>& call) {
   Carver carver(call.scratch);
   auto* not_finite = carver.take<unsigned char>(p.n);
   std::fill_n(not_finite, p.n, 0);
-  ConvCall<T> again = call;
-  again.scratch = carver.take<char>(0);
-  winograd::correlate<T, M>(g, call.prepared, again.scratch, call.threads, not_finite);
-
-  ConvProblem one = p;
-  one.n = 1;
-  again.p = &one;
-  again.prepared = nullptr;
-  const ptrdiff_t in = p.c * p.in_plane(), out = p.k * p.out_plane();
-  for (int64_t n = 0; n < p.n; ++n) {
-    if (!not_finite[n]) continue;
-    if (forward) {
-      again.input = call.input + n * in;
-      again.residual = call.residual ? call.residual + n * out : nullptr;
-    } else {
-      again.grad = call.grad + n * out;
-    }
-    again.result = call.result + n * (forward ? out : in);
-    plain(D).runner<T>().run(again);
-  }
+  char* const rest = carver.take<char>(0);
+  winograd::correlate<T, M>(g, call.prepared, rest, call.threads, not_finite);
+  winograd::recompute(call, D, not_finite, 1, rest);
 }
 
 template <class T, int M, Direction D>
@@ -94,7 +74,7 @@ double cost(const ConvProblem& p, size_t item, bool prepared) {
   const double points = (M + 2) * (M + 2);
   const winograd::Tiles t(M, g.images, g.out_h, g.out_w);
   const double tiles = static_cast<double>(t.count());
-  const double channels = static_cast<double>(g.channels);
+  const double channels = static_cast<double>(g.window.depth());  // of all parts of a window
   const double in_vectors = std::ceil(channels / lanes);
   const double out_vectors = std::ceil(static_cast<double>(g.rows) / lanes);
   // Vectors of pixels that the transposes handle, per row of tiles.
@@ -102,7 +82,10 @@ double cost(const ConvProblem& p, size_t item, bool prepared) {
   const double waste = std::ceil((run * M + 2) / lanes) * lanes / (run * M);
   const double input = in_vectors * tiles * points * (2 + 2.5 * waste);
   const double output = out_vectors * tiles * points * 4.5;
-  const double filters = prepared ? 0 : channels * out_vectors * points * (M == 4 ? 8 : 6);
+  const double filters = prepared
+                             ? 0
+                             : channels * out_vectors *
+                                   (points * (M == 4 ? 8 : 6) + (g.window.plain() ? 0 : 9 * lanes));
   // Few tiles: fetching the filters, not the arithmetic, takes the time. Few channels: storing
   // does.
   // Prepared filters come from the third level or from memory, and there from where no other layer
@@ -134,6 +117,39 @@ constexpr Algorithm row(const char* name, const char* summary) {
 }
 
 }  // namespace
+
+namespace winograd {
+
+template <class T>
+void recompute(const ConvCall<T>& call, Direction direction, const unsigned char* not_finite,
+               int64_t flags, char* scratch) {
+  const ConvProblem& p = *call.p;
+  const bool forward = direction == Direction::forward;
+  ConvProblem one = p;
+  one.n = 1;
+  ConvCall<T> again = call;
+  again.p = &one;
+  again.prepared = nullptr;
+  again.scratch = scratch;
+  const ptrdiff_t in = p.c * p.in_plane(), out = p.k * p.out_plane();
+  for (int64_t n = 0; n < p.n; ++n) {
+    const unsigned char* of_image = not_finite + n * flags;
+    if (std::all_of(of_image, of_image + flags, [](unsigned char f) { return f == 0; })) continue;
+    if (forward) {
+      again.input = call.input + n * in;
+      again.residual = call.residual ? call.residual + n * out : nullptr;
+    } else {
+      again.grad = call.grad + n * out;
+    }
+    again.result = call.result + n * (forward ? out : in);
+    plain(direction).runner<T>().run(again);
+  }
+}
+
+template void recompute(const ConvCall<float>&, Direction, const unsigned char*, int64_t, char*);
+template void recompute(const ConvCall<double>&, Direction, const unsigned char*, int64_t, char*);
+
+}  // namespace winograd
 
 const Algorithm kWinogradForward =
     row<4, Direction::forward>("winograd", "F(4x4, 3x3): a quarter of the multiplications");

@@ -79,7 +79,7 @@ class Run {
   int64_t c_of(int64_t part) const { return part % c_.c_parts; }
   int64_t k_of(int64_t part) const { return part / c_.c_parts % c_.k_parts; }
   int64_t rows_of(int64_t part) const {
-    return std::min(c_.c_part, p_.cg() - c_of(part) * c_.c_part);
+    return std::min(c_.c_part, depth_ - c_of(part) * c_.c_part);
   }
   int64_t lanes_of(int64_t part) const {
     return std::min(c_.k_part, p_.kg() - k_of(part) * c_.k_part);
@@ -98,7 +98,7 @@ class Run {
     T* const g = x + size_.x;
     const int64_t begin = c_.blocks * sum / c_.sums, end = c_.blocks * (sum + 1) / c_.sums;
     for (int64_t block = begin; block < end; ++block) {
-      for (int64_t ch = c0 * c_.c_part; ch < std::min(c1 * c_.c_part, p_.cg()); ch += k_.lanes) {
+      for (int64_t ch = c0 * c_.c_part; ch < std::min(c1 * c_.c_part, depth_); ch += k_.lanes) {
         input_points(group, ch, block, x + (ch / c_.c_part - c0) * c_.x_part + ch % c_.c_part);
       }
       for (int64_t ch = k0 * c_.k_part; ch < std::min(k1 * c_.k_part, p_.kg()); ch += k_.lanes) {
@@ -133,10 +133,12 @@ class Run {
     }
   }
 
-  void input_points(int64_t group, int64_t ch, int64_t block, T* x) const {
+  void input_points(int64_t group, int64_t at, int64_t block, T* x) const {
+    const int64_t ch = c_.window.channel(at);
     to_points(tile_.input, call_.input + (group * p_.cg() + ch) * p_.in_plane(),
-              p_.c * p_.in_plane(), p_.cg() - ch, p_.in, -p_.pad_lo[1], -p_.pad_lo[2], tiles_,
-              first(block), first(block + 1), x, c_.x_tile, c_.x_point);
+              p_.c * p_.in_plane(), p_.cg() - ch, p_.in, c_.window.y(at) - p_.pad_lo[1],
+              c_.window.x(at) - p_.pad_lo[2], tiles_, first(block), first(block + 1), x, c_.x_tile,
+              c_.x_point);
   }
 
   void grad_points(int64_t group, int64_t ch, int64_t block, T* g) const {
@@ -188,17 +190,45 @@ class Run {
   void finish(int64_t part, const T* w) {
     const int64_t group = part / c_.parts(), c0 = c_of(part) * c_.c_part;
     const int64_t k0 = k_of(part) * c_.k_part, lanes = lanes_of(part);
+    const ptrdiff_t filter = p_.cg() * p_.ker[1] * p_.ker[2];
     for (int64_t lane = 0; lane < lanes; lane += k_.lanes) {
+      T* const to = call_.result + (group * p_.kg() + k0 + lane) * filter;
       WinogradFilterGrad<T> out;
       out.u = w + lane;
       out.row = c_.k_part;
       out.point = c_.w_point;
-      out.lane = p_.cg() * 9;
-      out.w = call_.result + ((group * p_.kg() + k0 + lane) * p_.cg() + c0) * 9;
+      out.lane = filter;
+      out.w = to + c0 * 9;
       out.lanes = static_cast<int>(std::min<int64_t>(k_.lanes, lanes - lane));
       out.count = rows_of(part);
-      if (!tile_.filter_grad(out)) __atomic_store_n(&finite_, false, __ATOMIC_RELAXED);
+      if (!(c_.window.plain() ? tile_.filter_grad(out) : put_parts(out, c0, filter, to))) {
+        __atomic_store_n(&finite_, false, __ATOMIC_RELAXED);
+      }
     }
+  }
+
+  // The gradients of 3 x 3 parts of the windows, a vector of channels at a time, to where they are.
+  bool put_parts(WinogradFilterGrad<T> out, int64_t depth, ptrdiff_t filter, T* to) const {
+    const Windows& g = c_.window;
+    constexpr int64_t kMostLanes = 64 / sizeof(T);  // of any vector
+    T nine[kMostLanes * kMostLanes * 9];
+    out.w = nine;
+    out.lane = 9 * kMostLanes;
+    bool finite = true;
+    for (int64_t left = out.count; left > 0; left -= k_.lanes, depth += k_.lanes) {
+      out.count = std::min<int64_t>(k_.lanes, left);
+      finite &= tile_.filter_grad(out);
+      out.u += k_.lanes * out.row;
+      const Span y(g.height, g.y(depth), false), x(g.width, g.x(depth), false);
+      const int64_t channel = g.channel(depth);
+      for (int64_t l = 0; l < out.lanes; ++l) {
+        for (int64_t c = 0; c < std::min<int64_t>(out.count, g.channels - channel); ++c) {
+          T* const at = to + l * filter + ((channel + c) * g.height + y.from) * g.width + x.from;
+          copy_taps(y, x, nine + l * out.lane + c * 9, 3, at, g.width);
+        }
+      }
+    }
+    return finite;
   }
 
   const ConvCall<T>& call_;
@@ -208,6 +238,7 @@ class Run {
   const Tiles& tiles_;
   const GradCut& c_;
   const GradSizes<T> size_;
+  const int64_t depth_ = c_.window.depth();
   T* const sums_;
   bool finite_ = true;
 };
@@ -218,7 +249,7 @@ template <class T, int M>
 bool weight_gradient(const ConvCall<T>& call) {
   const ConvProblem& p = *call.p;
   if (p.n == 0) {
-    std::fill_n(call.result, p.k * p.cg() * 9, T(0));
+    std::fill_n(call.result, p.k * p.reduction(), T(0));
     if (call.bias_grad) std::fill_n(call.bias_grad, p.k, T(0));
     return true;
   }
@@ -265,12 +296,14 @@ double cost(const ConvProblem& p, size_t item, bool) {
   const double points = (M + 2) * (M + 2);
   const Tiles t(M, p.n, p.out[1], p.out[2]);
   const double tiles = static_cast<double>(t.count());
-  const double cg = static_cast<double>(p.cg());
+  const Windows window = windows<float>(p, p.cg());
+  const double cg = static_cast<double>(window.depth());
+  const double turn = window.plain() ? 0 : 9 * lanes;  // parts to where they are in windows
   const double c_vectors = std::ceil(cg / lanes);
   const double k_vectors = std::ceil(static_cast<double>(p.kg()) / lanes);
   const double product = points * cg * k_vectors * (tiles * 0.58 + 3);
   return static_cast<double>(p.groups) * ((c_vectors + k_vectors) * tiles * points * 6.9 + product +
-                                          cg * k_vectors * points * 2.5) +
+                                          cg * k_vectors * (points * 2.5 + turn)) +
          4000;
 }
 

@@ -8,6 +8,7 @@
 namespace fastconv::winograd {
 
 struct GradCut {
+  Windows window;  // of the input's channels, whose depth is that of x and dw
   int64_t points;
   int64_t blocks, block;       // of tiles, and the tiles of the largest
   int64_t sums;                // the sum over blocks is in so many parts, added at the end
@@ -43,11 +44,13 @@ GradCut grad_cut(const ConvProblem& p, const Tiles& tiles, int threads) {
   const auto& k = table<T>();
   const int64_t item = sizeof(T), l2 = static_cast<int64_t>(l2_bytes());
   GradCut c;
+  c.window = windows<T>(p, p.cg());
+  const int64_t cg = c.window.depth();
   c.points = (tiles.m + 2) * (tiles.m + 2);
   // Few channels: the sums stay in the second-level cache, and so do blocks of tiles. Many: the
   // sums go to memory, so blocks are large, if possible a single one.
-  const int64_t tile = c.points * (p.cg() + p.kg()) * item;
-  const bool few = c.points * p.cg() * p.kg() * item <= l2 * 2 / 5;
+  const int64_t tile = c.points * (cg + p.kg()) * item;
+  const bool few = c.points * cg * p.kg() * item <= l2 * 2 / 5;
   const int64_t most = few ? std::max<int64_t>(32, l2 * 2 / 5 / tile)
                            : std::max<int64_t>(128, (int64_t{24} << 20) / tile);
   c.blocks = std::max<int64_t>(1, ceil_div(tiles.count(), most));
@@ -57,14 +60,14 @@ GradCut grad_cut(const ConvProblem& p, const Tiles& tiles, int threads) {
   c.sums = std::min(c.sums, c.blocks);
 
   // Pieces of two cache lines of output channels, as in winograd.cpp.
-  const int64_t vectors = ceil_div(p.cg(), k.lanes), subs = ceil_div(p.kg(), k.nr);
+  const int64_t vectors = ceil_div(cg, k.lanes), subs = ceil_div(p.kg(), k.nr);
   const int64_t wanted = std::max<int64_t>(1, threads / (p.groups * c.sums));
   share(vectors, subs, static_cast<double>(k.nr / k.lanes), k.lanes, wanted, &c);
   const int64_t wide =
       std::min(ceil_div(subs, c.k_splits), std::max<int64_t>(1, 128 / (k.nr * item)));
   c.c_part = std::min<int64_t>(64, ceil_div(vectors, c.c_splits) * k.lanes);
   c.k_part = wide * k.nr;
-  c.c_parts = ceil_div(p.cg(), c.c_part);
+  c.c_parts = ceil_div(cg, c.c_part);
   c.k_parts = ceil_div(p.kg(), c.k_part);
   c.c_share = ceil_div(c.c_parts, c.c_splits);
   c.k_share = ceil_div(c.k_parts, c.k_splits);
