@@ -110,7 +110,7 @@ struct WinogradKernels {
   int mr, nr;  // rows and lanes of the product's register tile
   int run;     // pixels of a row that the transforms take at once
   void (*product)(const WinogradProduct<T>& g);
-  WinogradTile<T> f2, f4;
+  WinogradTile<T> f2, f4;  // f4 and lines: of floats alone
   WinogradLines<T> lines;
 };
 

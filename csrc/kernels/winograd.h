@@ -277,16 +277,23 @@ constexpr WinogradTile<T> winograd_tile() {
           filters_out<T, typename P::FilterGrad>};
 }
 
+// F(4) is for floats alone, see ops/winograd.h.
 template <class T>
 constexpr WinogradKernels<T> winograd_table() {
+  WinogradTile<T> f4{};
+  WinogradLines<T> lines{};
+  if constexpr (sizeof(T) == 4) {
+    f4 = winograd_tile<T, Points4>();
+    lines = winograd_lines<T, Points4>();
+  }
   return {kLanes<T>,
           kProductRows<T>,
           kProductLanes<T>,
           kRun,
           winograd_product<T>,
           winograd_tile<T, Points2>(),
-          winograd_tile<T, Points4>(),
-          winograd_lines<T, Points4>()};
+          f4,
+          lines};
 }
 
 }  // namespace

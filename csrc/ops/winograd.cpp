@@ -379,8 +379,7 @@ template size_t correlate_bytes<double>(const Correlation<double>&, int, int, bo
   template void correlate<T, M>(const Correlation<T>&, const void*, char*, int, unsigned char*);
 FASTCONV_WINOGRAD(float, 2)
 FASTCONV_WINOGRAD(float, 4)
-FASTCONV_WINOGRAD(double, 2)
-FASTCONV_WINOGRAD(double, 4)
+FASTCONV_WINOGRAD(double, kOfDoubles)
 #undef FASTCONV_WINOGRAD
 
 }  // namespace winograd

@@ -133,48 +133,48 @@ const Algorithm& plain_row() {
                                  : kIm2colWeight;
 }
 
-template <class T, Direction D>
+template <Direction D>
 size_t own_bytes(const ConvProblem& p, int threads, bool prepared) {
-  const Lines<T> lines(line_for<D>(p));
+  const Lines<float> lines(line_for<D>(p));
   const Line& g = lines.line();
-  return (D != Direction::weight && prepared ? 0 : Carver::bytes<T>(lines.filters())) +
-         Carver::bytes<T>(lines.points(g.parts * g.channels)) +
-         Carver::bytes<T>(lines.points(g.rows)) + Carver::bytes<T>(threads * lines.own()) +
-         product_row<D>().workspace(points_problem(g, g.most.images), sizeof(T), threads, false);
+  return (D != Direction::weight && prepared ? 0 : Carver::bytes<float>(lines.filters())) +
+         Carver::bytes<float>(lines.points(g.parts * g.channels)) +
+         Carver::bytes<float>(lines.points(g.rows)) + Carver::bytes<float>(threads * lines.own()) +
+         product_row<D>().workspace(points_problem(g, g.most.images), sizeof(float), threads,
+                                    false);
 }
 
 template <Direction D>
 size_t workspace(const ConvProblem& p, size_t item, int threads, bool prepared) {
   ConvProblem some = p;
   if (D != Direction::weight) some.n = std::min<int64_t>(p.n, 1);
-  const size_t own = item == 4 ? own_bytes<float, D>(p, threads, prepared)
-                               : own_bytes<double, D>(p, threads, prepared);
+  const size_t own = item == 4 ? own_bytes<D>(p, threads, prepared) : 0;
   return Carver::bytes<char>(p.n) + Carver::bytes<char>(0) +
          std::max(own, plain_row<D>().workspace(some, item, threads, false));
 }
 
 // Forward, and the input's gradient.
-template <class T, Direction D>
-void run_correlation(const ConvCall<T>& call) {
+template <Direction D>
+void run_correlation(const ConvCall<float>& call) {
   constexpr bool forward = D == Direction::forward;
   const ConvProblem& p = *call.p;
   if (p.n == 0) return;
   const Line g = line_for<D>(p);
-  const Lines<T> largest(g);
+  const Lines<float> largest(g);
   Carver carver(call.scratch);
   auto* const not_finite = carver.take<unsigned char>(p.n);
   char* const rest = carver.take<char>(0);
-  const T* filters = static_cast<const T*>(call.prepared);
-  T* const turned = filters ? nullptr : carver.take<T>(largest.filters());
-  T* const v = carver.take<T>(largest.points(g.parts * g.channels));
-  T* const m = carver.take<T>(largest.points(g.rows));
-  T* const own = carver.take<T>(call.threads * largest.own());
+  const float* filters = static_cast<const float*>(call.prepared);
+  float* const turned = filters ? nullptr : carver.take<float>(largest.filters());
+  float* const v = carver.take<float>(largest.points(g.parts * g.channels));
+  float* const m = carver.take<float>(largest.points(g.rows));
+  float* const own = carver.take<float>(call.threads * largest.own());
   if (!filters) {
     largest.filters_to_points(call.weight, turned, own, call.threads);
     filters = turned;
   }
   std::fill_n(not_finite, p.n, 0);
-  ConvCall<T> product;
+  ConvCall<float> product;
   product.threads = call.threads;
   product.weight = filters;
   product.input = v;
@@ -182,73 +182,77 @@ void run_correlation(const ConvCall<T>& call) {
   product.scratch = carver.take<char>(0);
   for (int64_t i = 0; i < g.blocks(); ++i) {
     const Block block = g.block(i);
-    const Lines<T> lines(g, block);
+    const Lines<float> lines(g, block);
     const ConvProblem q = points_problem(lines.line(), block.images);
     product.p = &q;
-    lines.to_points(input_of(g), table<T>().lines.input, forward ? call.input : call.grad, v, own,
-                    call.threads);
-    product_row<D>().template runner<T>().run(product);
+    lines.to_points(input_of(g), table<float>().lines.input, forward ? call.input : call.grad, v,
+                    own, call.threads);
+    product_row<D>().template runner<float>().run(product);
     lines.to_result(m, call, own, not_finite);
   }
   recompute(call, D, not_finite, 1, rest);
 }
 
-template <class T>
-void run_weight(const ConvCall<T>& call) {
+void run_weight(const ConvCall<float>& call) {
   const ConvProblem& p = *call.p;
-  const Lines<T> lines(line_for<Direction::weight>(p));
+  const Lines<float> lines(line_for<Direction::weight>(p));
   const Line& g = lines.line();
   if (p.n == 0) {
-    std::fill_n(call.result, p.k * p.reduction(), T(0));
+    std::fill_n(call.result, p.k * p.reduction(), float(0));
     return;
   }
   Carver carver(call.scratch);
-  T* const sums = carver.take<T>(lines.filters());
-  T* const v = carver.take<T>(lines.points(g.parts * g.channels));
-  T* const grads = carver.take<T>(lines.points(g.rows));
-  T* const own = carver.take<T>(call.threads * lines.own());
-  lines.to_points(input_of(g), table<T>().lines.input, call.input, v, own, call.threads);
-  lines.to_points(grad_of(g), table<T>().lines.grad, call.grad, grads, own, call.threads);
+  float* const sums = carver.take<float>(lines.filters());
+  float* const v = carver.take<float>(lines.points(g.parts * g.channels));
+  float* const grads = carver.take<float>(lines.points(g.rows));
+  float* const own = carver.take<float>(call.threads * lines.own());
+  lines.to_points(input_of(g), table<float>().lines.input, call.input, v, own, call.threads);
+  lines.to_points(grad_of(g), table<float>().lines.grad, call.grad, grads, own, call.threads);
   const ConvProblem q = points_problem(g, p.n);
-  ConvCall<T> product;
+  ConvCall<float> product;
   product.p = &q;
   product.threads = call.threads;
   product.input = v;
   product.grad = grads;
   product.result = sums;
   product.scratch = carver.take<char>(0);
-  kIm2colWeight.runner<T>().run(product);
+  kIm2colWeight.runner<float>().run(product);
   if (!lines.to_filters(sums, call.result, own, call.threads)) {
-    kIm2colWeight.runner<T>().run(call);
+    kIm2colWeight.runner<float>().run(call);
   }
 }
 
-template <class T, Direction D>
-void run(const ConvCall<T>& call) {
+template <Direction D>
+void run(const ConvCall<float>& call) {
   if constexpr (D == Direction::weight) {
     run_weight(call);
   } else {
-    run_correlation<T, D>(call);
+    run_correlation<D>(call);
   }
 }
 
-template <class T, Direction D>
-void prepare(const ConvProblem& p, const T* weight, void* prepared, int threads) {
-  const Lines<T> lines(line_for<D>(p));
-  const Scratch own(Carver::bytes<T>(threads * lines.own()));
-  lines.filters_to_points(weight, static_cast<T*>(prepared), reinterpret_cast<T*>(own.data()),
-                          threads);
+// F(4) would cost doubles more accuracy than it saves time.
+template <Direction D>
+void run_doubles(const ConvCall<double>& call) {
+  plain_row<D>().template runner<double>().run(call);
+}
+
+template <Direction D>
+void prepare(const ConvProblem& p, const float* weight, void* prepared, int threads) {
+  const Lines<float> lines(line_for<D>(p));
+  const Scratch own(Carver::bytes<float>(threads * lines.own()));
+  lines.filters_to_points(weight, static_cast<float*>(prepared),
+                          reinterpret_cast<float*>(own.data()), threads);
 }
 
 template <Direction D>
 size_t prepared_bytes(const ConvProblem& p, size_t item) {
-  if (D == Direction::weight) return 0;
+  if (D == Direction::weight || item == 8) return 0;
   return item * static_cast<size_t>(Lines<float>(line_for<D>(p)).filters());
 }
 
 template <Direction D>
 double cost(const ConvProblem& p, size_t item, bool prepared) {
-  // In double precision the transforms cost more accuracy than they save time.
   if (item == 8 || high_accuracy()) return 1e18;
   const Line g = line_for<D>(p);
   const double lanes = kernels().vector_bytes / static_cast<double>(item);
@@ -278,8 +282,8 @@ constexpr Algorithm row(const char* name, const char* summary) {
           cost<D>,
           workspace<D>,
           prepared_bytes<D>,
-          {run<float, D>, prepares ? prepare<float, D> : nullptr},
-          {run<double, D>, prepares ? prepare<double, D> : nullptr}};
+          {run<D>, prepares ? prepare<D> : nullptr},
+          {run_doubles<D>, nullptr}};
 }
 
 constexpr const char* kName = "winograd_lines";

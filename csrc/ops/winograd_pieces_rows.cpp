@@ -139,7 +139,7 @@ size_t prepared_bytes(const ConvProblem& p, size_t item) {
   if (D == Direction::weight) return 0;
   const Pieces m = in_pieces(p, D == Direction::input);
   return item == 4 ? filters_bytes(lower<float>(m.q, Direction::forward), M)
-                   : filters_bytes(lower<double>(m.q, Direction::forward), M);
+                   : filters_bytes(lower<double>(m.q, Direction::forward), kOfDoubles);
 }
 
 template <class T>
@@ -161,7 +161,7 @@ size_t pieces_bytes(const ConvProblem& p, int tile, Direction d, size_t item, in
                                                    : kIm2colWeight;
   const size_t flags = Carver::bytes<char>(m.q.n) + Carver::bytes<char>(0);
   return flags + std::max(item == 4 ? own_bytes<float>(m, tile, d, threads, prepared)
-                                    : own_bytes<double>(m, tile, d, threads, prepared),
+                                    : own_bytes<double>(m, kOfDoubles, d, threads, prepared),
                           plain.workspace(some, item, threads, false));
 }
 
@@ -213,7 +213,7 @@ constexpr Algorithm row(const char* name, const char* summary) {
           workspace<M, D>,
           prepared_bytes<M, D>,
           {run<float, M, D>, prepares ? prepare<float, M, D> : nullptr},
-          {run<double, M, D>, prepares ? prepare<double, M, D> : nullptr},
+          {run<double, kOfDoubles, D>, prepares ? prepare<double, kOfDoubles, D> : nullptr},
           D == Direction::weight};
 }
 

@@ -47,16 +47,16 @@ void prepare(const ConvProblem& p, const T* weight, void* prepared, int threads)
 template <int M, Direction D>
 size_t prepared_bytes(const ConvProblem& p, size_t item) {
   return item == 4 ? winograd::filters_bytes(lower<float>(p, D), M)
-                   : winograd::filters_bytes(lower<double>(p, D), M);
+                   : winograd::filters_bytes(lower<double>(p, D), winograd::kOfDoubles);
 }
 
 template <int M, Direction D>
 size_t workspace(const ConvProblem& p, size_t item, int threads, bool prepared) {
   ConvProblem one = p;
   one.n = std::min<int64_t>(p.n, 1);
-  const size_t own = item == 4
-                         ? winograd::correlate_bytes(lower<float>(p, D), M, threads, prepared)
-                         : winograd::correlate_bytes(lower<double>(p, D), M, threads, prepared);
+  const size_t own = item == 4 ? winograd::correlate_bytes(lower<float>(p, D), M, threads, prepared)
+                               : winograd::correlate_bytes(lower<double>(p, D),
+                                                           winograd::kOfDoubles, threads, prepared);
   return Carver::bytes<char>(p.n) + Carver::bytes<char>(0) +
          std::max(own, plain(D).workspace(one, item, threads, false));
 }
@@ -113,7 +113,7 @@ constexpr Algorithm row(const char* name, const char* summary) {
           workspace<M, D>,
           prepared_bytes<M, D>,
           {run<float, M, D>, prepare<float, M, D>},
-          {run<double, M, D>, prepare<double, M, D>}};
+          {run<double, winograd::kOfDoubles, D>, prepare<double, winograd::kOfDoubles, D>}};
 }
 
 }  // namespace

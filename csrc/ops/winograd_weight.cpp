@@ -266,13 +266,11 @@ size_t weight_gradient_bytes(const ConvProblem& p, int m, int threads) {
   return Carver::bytes<T>(size.shared() + std::max<int64_t>(team, 1) * size.per_thread(c));
 }
 
-#define FASTCONV_WINOGRAD(T)                                              \
-  template size_t weight_gradient_bytes<T>(const ConvProblem&, int, int); \
-  template bool weight_gradient<T, 2>(const ConvCall<T>&);                \
-  template bool weight_gradient<T, 4>(const ConvCall<T>&);
-FASTCONV_WINOGRAD(float)
-FASTCONV_WINOGRAD(double)
-#undef FASTCONV_WINOGRAD
+template size_t weight_gradient_bytes<float>(const ConvProblem&, int, int);
+template size_t weight_gradient_bytes<double>(const ConvProblem&, int, int);
+template bool weight_gradient<float, 2>(const ConvCall<float>&);
+template bool weight_gradient<float, 4>(const ConvCall<float>&);
+template bool weight_gradient<double, kOfDoubles>(const ConvCall<double>&);
 
 namespace {
 
@@ -285,7 +283,7 @@ void run(const ConvCall<T>& call) {
 template <int M>
 size_t workspace(const ConvProblem& p, size_t item, int threads, bool) {
   return std::max(item == 4 ? weight_gradient_bytes<float>(p, M, threads)
-                            : weight_gradient_bytes<double>(p, M, threads),
+                            : weight_gradient_bytes<double>(p, kOfDoubles, threads),
                   kIm2colWeight.workspace(p, item, threads, false));
 }
 
@@ -321,7 +319,7 @@ constexpr Algorithm row(const char* name, const char* summary) {
           workspace<M>,
           nothing,
           {run<float, M>, nullptr},
-          {run<double, M>, nullptr},
+          {run<double, kOfDoubles>, nullptr},
           true};
 }
 
