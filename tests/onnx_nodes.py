@@ -360,6 +360,24 @@ def cross_entropy(a: dict[str, Any], x: Any, target: Any, weight: Any = None) ->
     return F.cross_entropy(x, target, weight, **_reduction(a)), F.log_softmax(x, 1)
 
 
+# ---- positions -----------------------------------------------------------------------------------
+
+
+@node("GridSample")
+def grid_sample(a: dict[str, Any], x: Any, grid: Any) -> Any:
+    mode = a.get("mode", b"linear").decode()
+    mode = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
+    padding, corners = a.get("padding_mode", b"zeros").decode(), bool(a.get("align_corners", 0))
+    if x.ndim == 5 and mode == "bicubic":
+        raise Inexpressible("cubic volumes")
+    return F.grid_sample(x, grid, mode, padding, corners)
+
+
+@node("AffineGrid")
+def affine_grid(a: dict[str, Any], theta: Any, size: Any) -> Any:
+    return F.affine_grid(theta, [int(n) for n in size], bool(a.get("align_corners", 0)))
+
+
 # ---- products and sums ---------------------------------------------------------------------------
 
 

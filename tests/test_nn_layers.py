@@ -19,6 +19,8 @@ LAYERS = [
     "Conv3d(3, 6, 3, dilation=2)",
     "ConvTranspose2d(4, 6, 3, 2, 1, 1, groups=2)",
     "Linear(3, 4, bias=False)",
+    "Embedding(10, 3)",
+    "Embedding(10, 3, padding_idx=-1, max_norm=1.0, scale_grad_by_freq=True)",
     "BatchNorm2d(5)",
     "InstanceNorm1d(5, affine=True)",
     "GroupNorm(2, 6)",

@@ -156,6 +156,15 @@ SCHEDULES = {
     "OneCycleLR linear": lambda s, o: s.OneCycleLR(
         o, [1.0, 2.0], epochs=4, steps_per_epoch=5, anneal_strategy="linear"
     ),
+    "CyclicLR": lambda s, o: s.CyclicLR(o, 0.05, [0.5, 1.0], 4, 3),
+    "CyclicLR halving": lambda s, o: s.CyclicLR(o, 0.05, 0.5, 3, mode="triangular2"),
+    "CyclicLR falling": lambda s, o: s.CyclicLR(o, 0.05, 0.5, 3, mode="exp_range", gamma=0.9),
+    "CyclicLR by a function": lambda s, o: s.CyclicLR(
+        o, 0.05, 0.5, 3, scale_fn=lambda i: 1 / (i + 1), scale_mode="iterations"
+    ),
+    "ChainedScheduler": lambda s, o: s.ChainedScheduler(
+        [s.ConstantLR(o, 0.1, 4), s.ExponentialLR(o, 0.9)]
+    ),
     "SequentialLR": lambda s, o: s.SequentialLR(
         o, [s.LinearLR(o, 0.1, 1.0, 4), s.CosineAnnealingLR(o, 8)], [4]
     ),

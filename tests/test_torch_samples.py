@@ -17,6 +17,9 @@ OTHERS = {"unfold", "sort", "argsort", "topk"}
 OTHERS |= {"nn.functional.triplet_margin_with_distance_loss"}
 #: Samples whose arguments are in an order of their own.
 ORDERED = {
+    "embedding": lambda weight, input, *settings, **more: F.embedding(
+        input, weight, *settings, **more
+    ),
     "einsum": lambda operands, equation: F.einsum(equation, *operands),
     "where": lambda x, condition, other: F.where(condition, x, other),
 }
@@ -28,7 +31,8 @@ MANY = 40  # samples of one operator: pools have hundreds
 #: PyTorch computes these in half precision, step by step; we in float32, rounding once.
 COARSE = {
     "bilinear", "binary_cross_entropy_with_logits", "conv_transpose2d", "conv_transpose3d",
-    "einsum", "hinge_embedding_loss", "histc", "poisson_nll_loss", "soft_margin_loss",
+    "einsum", "grid_sample", "hinge_embedding_loss", "histc", "poisson_nll_loss",
+    "soft_margin_loss",
 }  # fmt: skip
 
 

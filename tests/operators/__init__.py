@@ -12,6 +12,7 @@ from . import (
     pooling,
     reductions,
     resizing,
+    sampling,
     shapes,
 )
 from .rows import Bad, Call, Drawn, Row
@@ -28,5 +29,6 @@ TABLE: list[Row] = [
     *pooling.ROWS,
     *reductions.ROWS,
     *resizing.ROWS,
+    *sampling.ROWS,
     *shapes.ROWS,
 ]

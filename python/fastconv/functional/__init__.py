@@ -24,6 +24,7 @@ from . import curves as _curves
 from . import dropout as _dropout
 from . import einsum as _einsum
 from . import elementwise as _elementwise
+from . import embedding as _embedding
 from . import extrema as _extrema
 from . import indexing as _indexing
 from . import joining as _joining
@@ -42,6 +43,7 @@ from . import rectifiers as _rectifiers
 from . import reduction as _reduction
 from . import resample as _resample
 from . import row_norm as _row_norm
+from . import sampling as _sampling
 from . import scatter as _scatter
 from . import shape as _shape
 from . import sigmoids as _sigmoids
@@ -65,6 +67,7 @@ from .curves import *
 from .dropout import *
 from .einsum import *
 from .elementwise import *
+from .embedding import *
 from .extrema import *
 from .indexing import *
 from .joining import *
@@ -83,6 +86,7 @@ from .rectifiers import *
 from .reduction import *
 from .resample import *
 from .row_norm import *
+from .sampling import *
 from .scatter import *
 from .shape import *
 from .sigmoids import *
@@ -108,6 +112,7 @@ __all__ += _curves.__all__
 __all__ += _dropout.__all__
 __all__ += _einsum.__all__
 __all__ += _elementwise.__all__
+__all__ += _embedding.__all__
 __all__ += _extrema.__all__
 __all__ += _indexing.__all__
 __all__ += _joining.__all__
@@ -126,6 +131,7 @@ __all__ += _rectifiers.__all__
 __all__ += _reduction.__all__
 __all__ += _resample.__all__
 __all__ += _row_norm.__all__
+__all__ += _sampling.__all__
 __all__ += _scatter.__all__
 __all__ += _shape.__all__
 __all__ += _sigmoids.__all__

@@ -9,6 +9,7 @@ from .adaptive import Adadelta as Adadelta
 from .adaptive import Adamax as Adamax
 from .adaptive import NAdam as NAdam
 from .adaptive import RAdam as RAdam
+from .lbfgs import LBFGS as LBFGS
 from .optimizer import Optimizer as Optimizer
 from .rmsprop import Adagrad as Adagrad
 from .rmsprop import RMSprop as RMSprop

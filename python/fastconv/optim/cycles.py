@@ -1,14 +1,15 @@
-"""Learning rates that go along cosines, once, again and again, or up and down."""
+"""Learning rates that go along cosines or zigzags, once or again and again."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from .optimizer import Optimizer
 from .schedule import LRScheduler
 
-__all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR"]
+__all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "OneCycleLR"]
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -64,6 +65,93 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             length *= self.T_mult
         share = (1 + math.cos(math.pi * within / length)) / 2
         return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
+
+
+def _set_momentum(group: dict[str, Any], momentum: float) -> None:
+    if "betas" in group:
+        group["betas"] = (momentum, *group["betas"][1:])
+    else:
+        group["momentum"] = momentum
+
+
+class CyclicLR(LRScheduler):
+    """Between `base_lr` and `max_lr` in a zigzag, batch by batch (Smith, 2017).
+
+    Up in `step_size_up` steps, down in `step_size_down`. How high a cycle goes: in mode
+    "triangular" always as high, in "triangular2" half as high as the one before, in "exp_range"
+    times ``gamma`` for every step; or by `scale_fn` of the number of the cycle or, with the
+    `scale_mode` "iterations", of the step. Momentum goes the other way.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        base_lr: Any,
+        max_lr: Any,
+        step_size_up: int = 2000,
+        step_size_down: int | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn: Callable[[float], float] | None = None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: Any = 0.8,
+        max_momentum: Any = 0.9,
+        last_epoch: int = -1,
+    ) -> None:
+        if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
+            raise ValueError(f"CyclicLR: mode {mode!r} is unknown, and there is no scale_fn")
+        groups = optimizer.param_groups
+        self.max_lrs = self._for_groups(optimizer, "max_lr", max_lr)
+        lows = self._for_groups(optimizer, "base_lr", base_lr)
+        self.total_size = float(step_size_up) + float(
+            step_size_up if step_size_down is None else step_size_down
+        )
+        self.step_ratio = step_size_up / self.total_size
+        self.mode = mode
+        self.gamma = gamma
+        self.scale_fn = scale_fn
+        self.scale_mode = scale_mode
+        self.cycle_momentum = cycle_momentum
+        self.base_momentums = self._for_groups(optimizer, "base_momentum", base_momentum)
+        self.max_momentums = self._for_groups(optimizer, "max_momentum", max_momentum)
+        if cycle_momentum and not all("betas" in g or "momentum" in g for g in groups):
+            raise ValueError("CyclicLR: the optimizer has no momentum or betas to cycle")
+        if last_epoch == -1:
+            for group, low in zip(groups, lows, strict=True):
+                group["lr"] = low
+        super().__init__(optimizer, last_epoch)
+
+    @staticmethod
+    def _for_groups(optimizer: Optimizer, name: str, value: Any) -> list[float]:
+        """One number for each group."""
+        count = len(optimizer.param_groups)
+        values = list(value) if isinstance(value, (list, tuple)) else [value] * count
+        if len(values) != count:
+            raise ValueError(f"CyclicLR: expected {count} values of {name}, got {len(values)}")
+        return values
+
+    def _scale(self, cycle: float) -> float:
+        if self.scale_fn is not None:
+            return self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch)
+        if self.mode == "exp_range":
+            return float(self.gamma**self.last_epoch)
+        return float(2.0 ** (1 - cycle)) if self.mode == "triangular2" else 1.0
+
+    def get_lr(self) -> list[float]:
+        cycle = math.floor(1 + self.last_epoch / self.total_size)
+        x = 1 + self.last_epoch / self.total_size - cycle
+        rise = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
+        height = rise * self._scale(cycle)
+        if self.cycle_momentum:
+            for group, low, high in zip(
+                self.optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True
+            ):
+                _set_momentum(group, high - (high - low) * height)
+        return [
+            base + (high - base) * height
+            for base, high in zip(self.base_lrs, self.max_lrs, strict=True)
+        ]
 
 
 class OneCycleLR(LRScheduler):
@@ -138,8 +226,5 @@ class OneCycleLR(LRScheduler):
             rates.append(self._between(places[phase], places[phase + 1], share))
             if self.cycle_momentum:
                 momentum = self._between(momenta[phase], momenta[phase + 1], share)
-                if "betas" in group:
-                    group["betas"] = (momentum, *group["betas"][1:])
-                else:
-                    group["momentum"] = momentum
+                _set_momentum(group, momentum)
         return rates

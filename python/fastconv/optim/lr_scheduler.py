@@ -8,14 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .cycles import CosineAnnealingLR, CosineAnnealingWarmRestarts, OneCycleLR
+from .cycles import CosineAnnealingLR, CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
 from .optimizer import Optimizer
 from .schedule import LRScheduler
 
 __all__ = [
+    "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
@@ -195,7 +197,23 @@ class PolynomialLR(LRScheduler):
         return self._scaled(left**self.power)
 
 
-class SequentialLR(LRScheduler):
+class _Several(LRScheduler):
+    """A schedule made of schedules: their states are saved with its own."""
+
+    schedulers: list[LRScheduler]
+
+    def state_dict(self) -> dict[str, Any]:
+        own = {k: v for k, v in super().state_dict().items() if k != "schedulers"}
+        return {**own, "schedulers": [s.state_dict() for s in self.schedulers]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        own = dict(state_dict)
+        for scheduler, state in zip(self.schedulers, own.pop("schedulers"), strict=True):
+            scheduler.load_state_dict(state)
+        vars(self).update(own)
+
+
+class SequentialLR(_Several):
     """One schedule after another, changing at `milestones`."""
 
     def __init__(
@@ -232,15 +250,25 @@ class SequentialLR(LRScheduler):
             scheduler.step()
         self._last_lr = scheduler.get_last_lr()
 
-    def state_dict(self) -> dict[str, Any]:
-        own = {k: v for k, v in super().state_dict().items() if k != "schedulers"}
-        return {**own, "schedulers": [s.state_dict() for s in self.schedulers]}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        own = dict(state_dict)
-        for scheduler, state in zip(self.schedulers, own.pop("schedulers"), strict=True):
-            scheduler.load_state_dict(state)
-        vars(self).update(own)
+class ChainedScheduler(_Several):
+    """Several schedules at once: each changes what the one before it has set."""
+
+    def __init__(
+        self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None
+    ) -> None:
+        self.schedulers = list(schedulers)
+        if not self.schedulers:
+            raise ValueError("ChainedScheduler: there must be one scheduler at least")
+        self.optimizer = self.schedulers[0].optimizer if optimizer is None else optimizer
+        if any(s.optimizer is not self.optimizer for s in self.schedulers):
+            raise ValueError("ChainedScheduler: all schedulers must belong to one optimizer")
+        self._last_lr = self._rates
+
+    def step(self, epoch: Any = None) -> None:
+        for scheduler in self.schedulers:
+            scheduler.step()
+        self._last_lr = self._rates
 
 
 class ReduceLROnPlateau(LRScheduler):

@@ -28,6 +28,8 @@ def _restored(name: str, value: Any) -> Any:
     """An entry of a saved state: a copy of an array; PyTorch counts steps in one, we do not."""
     if name == "step":
         return int(value)
+    if isinstance(value, list):  # the history of LBFGS
+        return [_restored("", raw(v)) for v in value]
     return np.array(value) if isinstance(value, np.ndarray) else value
 
 

@@ -12,6 +12,7 @@ from .. import activation as _activation
 from .. import container as _container
 from .. import conv as _conv
 from .. import dropout as _dropout
+from .. import embedding as _embedding
 from .. import linear as _linear
 from .. import loss as _loss
 from .. import module as _module
@@ -24,6 +25,7 @@ from ..activation import *
 from ..container import *
 from ..conv import *
 from ..dropout import *
+from ..embedding import *
 from ..linear import *
 from ..loss import *
 from ..module import Module as Module
@@ -50,6 +52,7 @@ _PLACES = {
     "padding": _padding,
     "pixelshuffle": _resample,
     "pooling": _pooling,
+    "sparse": _embedding,
     "upsampling": _resample,
 }
 for _name, _place in _PLACES.items():
