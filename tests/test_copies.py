@@ -65,3 +65,24 @@ def test_shuffles_keep_the_layout_both_ways(channels, last):
         g = np.random.default_rng(2).standard_normal(y.shape).astype(np.float32)
         y.backward(g)
         assert float((g * y.data).sum()) == pytest.approx(float((tensor.grad * x).sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_gradients_whose_images_lie_apart(threads: int) -> None:
+    """As those of a concatenation's parts: they are read where they lie."""
+    rng = np.random.default_rng(0)
+    g, y = rng.normal(size=(2, 5, 9, 20, 31)).astype(np.float32)
+    views = {
+        "channels": (g[:, 2:6], y[:, :4].copy()),
+        "last channels, some images": (g[::2, 7:], y[::2, 7:].copy()),
+        "columns": (g[..., 3:9], y[..., :6].copy()),
+        "backwards": (g[::-1], y),
+        "one for all": (np.broadcast_to(g[:1], g.shape), y),
+        "one image": (g[1:2, 3:], y[:1, 3:].copy()),
+        "none": (g[:0, 2:4], y[:0, 2:4].copy()),
+        "input apart, too": (g[:, 2:6], y[:, 2:6]),
+    }
+    for name, (grad, output) in views.items():
+        with fastconv.threads(threads):
+            got = fastconv.relu_backward(grad, output)
+        np.testing.assert_array_equal(got, grad * (output > 0), err_msg=name)

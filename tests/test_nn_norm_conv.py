@@ -76,3 +76,26 @@ def test_residual() -> None:
     wanted = np.asarray(model(x).detach())
     with fastconv.no_grad():
         np.testing.assert_allclose(np.asarray(model(x)), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("pixels", [(13, 13), (28, 27), (4, 4)])
+def test_many_channels_to_few(pixels: tuple[int, int]) -> None:
+    class Squeeze(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide = nn.Conv2d(3, 270, 3, padding=1)
+            self.narrow = nn.Sequential(nn.Conv2d(270, 19, 1), norm(19), nn.ReLU())
+            self.other = nn.Conv2d(3, 19, 1)
+
+        def forward(self, x: Any) -> Any:
+            return fastconv.relu(self.narrow(self.wide(x)) + self.other(x))
+
+    model, x = Squeeze().eval(), images(1, 3, *pixels)
+    wanted = np.asarray(model(x).detach())
+    results = []
+    for threads in (1, 2, 3):
+        with fastconv.threads(threads), fastconv.no_grad():
+            results.append(np.asarray(model(x)))
+    np.testing.assert_allclose(results[0], wanted, rtol=1e-5, atol=1e-5)
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])

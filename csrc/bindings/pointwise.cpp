@@ -27,6 +27,20 @@ PyObject* unary(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   });
 }
 
+// From image to image, where each of them lies densely, as in a part of what was joined along the
+// channels: elements. Otherwise 0.
+int64_t image_step(PyArrayObject* a) {
+  const int n = PyArray_NDIM(a);
+  const npy_intp item = PyArray_ITEMSIZE(a);
+  npy_intp image = item;
+  for (int i = n - 1; i > 0; --i) {
+    if (PyArray_DIM(a, i) > 1 && PyArray_STRIDE(a, i) != image) return 0;
+    image *= PyArray_DIM(a, i);
+  }
+  const npy_intp step = n > 0 ? PyArray_STRIDE(a, 0) : 0;
+  return step >= image && step % item == 0 ? step / item : 0;
+}
+
 // unary_backward(name, grad_output, x, a, b)
 PyObject* py_unary_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   return guarded([&] {
@@ -38,19 +52,27 @@ PyObject* py_unary_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
     same_shape(fn, "grad_output", grad, given);
     const double a = parse_double(fn, "parameter", args[3]);
     const double b = parse_double(fn, "parameter", args[4]);
-    Ref x = flat(given), g = flat(grad);
-    if (!same_order(x.array(), g.array())) {
+    const int64_t n = PyArray_SIZE(given);
+    // Images of a gradient that lie apart are read where they are.
+    const int64_t step =
+        n > 0 && PyArray_ISCARRAY_RO(given) && !PyArray_ISCARRAY_RO(grad) ? image_step(grad) : 0;
+    Ref x = flat(given), g = step ? Ref::borrow(args[1]) : flat(grad);
+    if (!step && !same_order(x.array(), g.array())) {
       x = dense(given);
       g = dense(grad);
     }
     Ref dx = like(x.array());
-    const int64_t n = PyArray_SIZE(given);
     const int type = PyArray_TYPE(given);
     const int threads = memory_threads(
         3.0 * static_cast<double>(item_of(type)) * static_cast<double>(n), num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
-      unary_backward(index, data<T>(g), data<T>(x), data<T>(dx), n, a, b, threads);
+      const int64_t images = step ? PyArray_DIM(given, 0) : 1,
+                    image = n / std::max<int64_t>(images, 1);
+      for (int64_t i = 0; i < images; ++i) {
+        unary_backward(index, data<T>(g) + i * step, data<T>(x) + i * image,
+                       data<T>(dx) + i * image, image, a, b, threads);
+      }
     });
     return dx.release();
   });

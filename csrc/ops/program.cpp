@@ -248,6 +248,11 @@ void Program::fuse() {
       step.scattered = [pair](const Rows& x, const void* residual, void* y) {
         pair->run(x, residual, y);
       };
+    } else if (const std::shared_ptr<const NormConv> alone = conv_at(i)) {
+      used = 1;
+      step.run = [alone](const void* x, const void* residual, void* y) {
+        alone->run({static_cast<const char*>(x)}, residual, y);
+      };
     } else {
       fused.push_back(std::move(steps_[i++]));
       continue;
@@ -257,6 +262,12 @@ void Program::fuse() {
     fused.push_back(std::move(step));
   }
   steps_ = std::move(fused);
+}
+
+// A convolution that does better by shares of the pixels; or null.
+std::shared_ptr<const NormConv> Program::conv_at(size_t i) const {
+  if (!steps_[i].plan) return nullptr;
+  return NormConv::of(nullptr, *steps_[i].plan, steps_[i].input);
 }
 
 // The norm that is step i with the convolution behind it; or null.

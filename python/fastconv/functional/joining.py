@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,11 +77,14 @@ def cat(tensors: Sequence[Operand], dim: int = 0) -> Result:
     y = np.concatenate(arrays, axis)
     if not any(isinstance(v, TensorBase) for v in given):
         return y
-    ends = np.cumsum([a.shape[axis] for a in arrays])[:-1]
-    needed = [needs_grad(v) for v in given]
+    ends = [*itertools.accumulate([a.shape[axis] for a in arrays], initial=0)]
+    places = [
+        (*(slice(None),) * axis, slice(*ends[i : i + 2])) if needs_grad(v) else None
+        for i, v in enumerate(given)
+    ]
 
     def backward(g: Array) -> list[Array | None]:
-        return [p if n else None for p, n in zip(np.split(g, ends, axis), needed, strict=True)]
+        return [None if place is None else g[place] for place in places]
 
     return record("Cat", y, given, backward)
 

@@ -87,7 +87,7 @@ class Members:
     def __getattr__(self, name: str) -> Any:
         # Called only where the usual look-up finds nothing.
         own = self.__dict__
-        for kind in ("_parameters", "_buffers", "_modules"):
+        for kind in ("_modules", "_parameters", "_buffers"):
             registered = own.get(kind)
             if registered is not None and name in registered:
                 return registered[name]

@@ -42,17 +42,18 @@ class Module(Members):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.training:
             return self._run(args, kwargs)
-        calls.depth += 1
+        depth = calls.depth
+        calls.depth = depth + 1
         try:
             plain = not self._hooks.any
             result = self.forward(*args, **kwargs) if plain else self._run(args, kwargs)
         except BaseException:
-            calls.depth -= 1
-            if not calls.depth:
+            if not depth:
                 pending.tensors.clear()
             raise
-        calls.depth -= 1
-        if calls.depth:
+        finally:
+            calls.depth = depth
+        if depth:
             return result
         result = settled(result)
         finish()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 from ..autograd import TensorBase
 from ..changes import changes
@@ -118,24 +118,31 @@ class Trio:
         return True
 
 
-#: Beside the modules, not in them: the stamp, the layers with their steps, the rows.
-_rows: WeakKeyDictionary[Any, tuple[int, _Layers, list[Any]]] = WeakKeyDictionary()
+#: Beside the modules, not in them, so that copies and pickles know nothing of it: by their ids, a
+#: reference, the stamp, the layers with their steps, the rows.
+_rows: dict[int, tuple[weakref.ref[Any], int, _Layers, list[Any]]] = {}
 
 
 def rows_of(sequence: Sequential) -> list[Any]:
     """What to call one after the other instead of the layers: rows, and layers that fit in none."""
-    found = _rows.get(sequence)
+    found = _rows.get(id(sequence))
     stamp = changes.stamp
-    if found is not None and found[0] == stamp:
-        return found[2]
+    if found is not None and found[1] == stamp:
+        return found[3]
     layers = [(layer, step_of(layer)) for layer in _flat(sequence)]
-    rows = found[2] if found is not None and found[1] == layers else [*_cut(layers)]
-    _rows[sequence] = stamp, layers, rows
+    rows = found[3] if found is not None and found[2] == layers else [*_cut(layers)]
+    _rows[id(sequence)] = _watched(sequence, _rows), stamp, layers, rows
     return rows
 
 
-#: Beside the modules: the stamp of their structure, and what to call in training mode.
-_pairs: WeakKeyDictionary[Any, tuple[int, list[Any]]] = WeakKeyDictionary()
+#: The same way: a reference, the stamp of their structure, and what to call in training mode.
+_pairs: dict[int, tuple[weakref.ref[Any], int, list[Any]]] = {}
+
+
+def _watched(sequence: Sequential, kept: dict[int, Any]) -> weakref.ref[Any]:
+    """A reference that takes what is kept for `sequence` along when that goes."""
+    number = id(sequence)
+    return weakref.ref(sequence, lambda _: kept.pop(number, None))
 
 
 def pairs_of(sequence: Sequential) -> list[Any]:
@@ -143,10 +150,10 @@ def pairs_of(sequence: Sequential) -> list[Any]:
     with the batch norm behind them, both with the ReLU that follows, and max pools before a ReLU,
     which then has less to do: the largest of rectified values is the rectified largest, gradients
     too."""
-    found = _pairs.get(sequence)
+    found = _pairs.get(id(sequence))
     structure = changes.structure
-    if found is not None and found[0] == structure:
-        return found[1]
+    if found is not None and found[1] == structure:
+        return found[2]
     steps: list[Any] = []
     for layer in _pooled_first([*_flat(sequence, True)]):
         name, before = _CLAMPS.get(type(layer)), steps[-1] if steps else None
@@ -161,7 +168,7 @@ def pairs_of(sequence: Sequential) -> list[Any]:
             steps[-1] = Pair(before, name)
         else:
             steps.append(layer)
-    _pairs[sequence] = structure, steps
+    _pairs[id(sequence)] = _watched(sequence, _pairs), structure, steps
     return steps
 
 
@@ -191,8 +198,8 @@ def _plain(layer: Any) -> bool:
 
 def forget(sequence: Any) -> None:
     """Drop what was prepared for `sequence` and the layers in it."""
-    found = _rows.pop(sequence, None)
-    for layer, _ in () if found is None else found[1]:
+    found = _rows.pop(id(sequence), None)
+    for layer, _ in () if found is None else found[2]:
         forget_step(layer)
 
 
