@@ -74,9 +74,10 @@ template <class T>
 void max_pool_taped_backward(const PoolProblem& p, bool last, const T* dy, Where where, T* dx,
                              int threads) {
   if (p.planes() == 0) return;
-  const int64_t taps = p.ker[0] * p.ker[1] * p.ker[2];
-  if (last && where.size == 1 && taps <= kMostPicked &&
-      2 * p.c >= of_type<T>(*kernels().pool).lanes) {
+  const int64_t taps = p.ker[0] * p.ker[1] * p.ker[2], lanes = of_type<T>(*kernels().pool).lanes;
+  // Parts of vectors cost more than whole ones: scattering is faster where they are many.
+  const bool vectors = p.c % lanes == 0 || p.c > 2 * lanes;
+  if (last && where.size == 1 && taps <= kMostPicked && vectors) {
     return pick_last(p, dy, static_cast<const uint8_t*>(where.at), dx, threads);
   }
   scatter_windows(p, last, dy, where, dx, threads);
