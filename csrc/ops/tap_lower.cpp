@@ -19,29 +19,40 @@ struct PhaseTap {
   int64_t kernel;    // index along the kernel
 };
 struct PhaseAxis {
-  std::vector<int64_t> positions;             // of the gradient, for the phase's position 0
-  std::vector<std::vector<PhaseTap>> phases;  // sorted by position
+  std::vector<int64_t> positions;  // of the gradient, for the phase's position 0
+  std::vector<PhaseTap> taps;      // of one phase after the other, sorted by position
+  std::vector<int64_t> first;      // where each phase's begin
+  int64_t phases() const { return static_cast<int64_t>(first.size()) - 1; }
 };
 
 PhaseAxis phase_axis(const ConvProblem& p, int i) {
   PhaseAxis axis;
   const int64_t stride = p.stride[i], phases = std::min(stride, p.in[i]);
-  axis.phases.resize(phases);
-  auto& known = axis.positions;
-  for (int64_t r = p.ker[i] - 1; r >= 0; --r) {
-    // The phase f that the division of f + pad - r * dil leaves no rest for.
-    const int64_t x = r * p.dil[i] - p.pad_lo[i], f = (x % stride + stride) % stride;
-    if (f >= phases) continue;
-    axis.phases[f].push_back({(f - x) / stride, r});
-    known.push_back((f - x) / stride);
-  }
-  std::sort(known.begin(), known.end());
-  known.erase(std::unique(known.begin(), known.end()), known.end());
-  for (auto& phase : axis.phases) {
-    for (PhaseTap& tap : phase) {
-      tap.position = std::lower_bound(known.begin(), known.end(), tap.position) - known.begin();
+  // use(phase, position, r) for r from the last to the first: positions of a phase rise.
+  const auto each = [&](const auto& use) {
+    for (int64_t r = p.ker[i] - 1; r >= 0; --r) {
+      // The phase f that the division of f + pad - r * dil leaves no rest for.
+      const int64_t x = r * p.dil[i] - p.pad_lo[i], f = (x % stride + stride) % stride;
+      if (f < phases) use(f, (f - x) / stride, r);
     }
+  };
+  int64_t lo = 0, hi = -1;
+  axis.first.assign(phases + 1, 0);
+  each([&](int64_t f, int64_t at, int64_t) {
+    lo = lo > hi ? at : std::min(lo, at);
+    hi = std::max(hi, at);
+    ++axis.first[f + 1];
+  });
+  for (int64_t f = 0; f < phases; ++f) axis.first[f + 1] += axis.first[f];
+  std::vector<int64_t> index(hi - lo + 1, 0), next(axis.first);
+  each([&](int64_t, int64_t at, int64_t) { index[at - lo] = 1; });
+  for (int64_t at = lo; at <= hi; ++at) {
+    if (!index[at - lo]) continue;
+    index[at - lo] = static_cast<int64_t>(axis.positions.size());
+    axis.positions.push_back(at);
   }
+  axis.taps.resize(axis.first[phases]);
+  each([&](int64_t f, int64_t at, int64_t r) { axis.taps[next[f]++] = {index[at - lo], r}; });
   return axis;
 }
 
@@ -118,17 +129,19 @@ TapConv<T> lower_input(const ConvProblem& p) {
     }
   }
   const PhaseAxis* axes[3] = {&z, &y, &x};
-  for (int i = 0; i < 3; ++i) t.ways[i] = static_cast<int64_t>(axes[i]->phases.size());
+  for (int i = 0; i < 3; ++i) t.ways[i] = axes[i]->phases();
+  t.first.reserve(t.phases() + 1);
   t.first.push_back(0);
   t.terms.reserve(p.taps());
-  for (const auto& fz : z.phases) {
-    for (const auto& fy : y.phases) {
-      for (const auto& fx : x.phases) {
-        for (const PhaseTap& a : fz) {
-          for (const PhaseTap& b : fy) {
-            for (const PhaseTap& c : fx) {
-              t.terms.push_back({(a.position * ny + b.position) * nx + c.position,
-                                 (a.kernel * p.ker[1] + b.kernel) * p.ker[2] + c.kernel});
+  for (int64_t fz = 0; fz < z.phases(); ++fz) {
+    for (int64_t fy = 0; fy < y.phases(); ++fy) {
+      for (int64_t fx = 0; fx < x.phases(); ++fx) {
+        for (int64_t a = z.first[fz]; a < z.first[fz + 1]; ++a) {
+          for (int64_t b = y.first[fy]; b < y.first[fy + 1]; ++b) {
+            for (int64_t c = x.first[fx]; c < x.first[fx + 1]; ++c) {
+              t.terms.push_back(
+                  {(z.taps[a].position * ny + y.taps[b].position) * nx + x.taps[c].position,
+                   (z.taps[a].kernel * p.ker[1] + y.taps[b].kernel) * p.ker[2] + x.taps[c].kernel});
             }
           }
         }
