@@ -8,7 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 import reference
+from directions import geometry, operands, run
 from fastconv import _core
+from problems import parse
 
 GUARD = 64  # elements of NaN on either side: as wide as the widest vector and more
 
@@ -105,3 +107,30 @@ def test_infinite_values_stay_with_their_taps() -> None:
     dy = np.ones((1, 1, 4, 19), np.float32)
     dw = _core.conv_weight_grad(2, x, (1, 1, 1, 3), dy, 1, 0, 1, 1, "depthwise")
     np.testing.assert_array_equal(dw, [[[[76.0, 76.0, np.inf]]]])
+
+
+@pytest.mark.parametrize("line", ["n1c40h112w112 k40r3s3 p1 g40", "n1c96h72w72 k96r3s3 p1 g24"])
+@pytest.mark.parametrize("bad", [None, np.inf])
+def test_groups_of_large_arrays_some_at_a_time(line: str, bad: float | None) -> None:
+    """Both gradients of a call are made some groups at a time, and are those of calls for one."""
+    problem = parse(line)
+    data = operands(problem, "float32", "normals")
+    if bad is not None:
+        data.w[7, 0, 1, 1] = data.dy[0, 3, 5, 5] = bad
+    how = geometry(problem)
+    before = _core.get_num_threads()
+    try:
+        for threads in (1, 3):
+            _core.set_num_threads(threads)
+            got = _core.conv_backward(2, data.dy, data.x, data.w, *how, (True,) * 3, "auto")
+            for gradient, direction in zip(got[:2], ("input", "weight"), strict=True):
+                alone = run(direction, problem, data, "auto")
+                if bad is None:
+                    np.testing.assert_array_equal(gradient, alone)
+                np.testing.assert_allclose(gradient, alone, rtol=1e-4, atol=1e-3)
+            sums = _core.conv_backward(
+                2, data.dy, data.x, data.w, *how, (False, False, True), "auto"
+            )
+            np.testing.assert_allclose(got[2], sums[2], rtol=1e-4, atol=1e-3)
+    finally:
+        _core.set_num_threads(before)

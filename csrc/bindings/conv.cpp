@@ -139,6 +139,33 @@ Ref gradient(const ConvProblem& p, Direction direction, const char* fn, const ch
   return Ref(result.finish());
 }
 
+// The gradients of input and weight, and that of the bias as above.
+void both_gradients(const ConvProblem& p, const char* fn, const char* algorithm, int type,
+                    const Ref& grad, PyArrayObject* input, PyArrayObject* weight, bool need_bias,
+                    Ref (&grads)[3]) {
+  const int threads = useful_threads(p, num_threads());
+  const auto row = [&](Direction d) -> const Algorithm& {
+    return choose(p, d, algorithm, item_of(type), threads, false, fn);
+  };
+  const Algorithm &of_input = row(Direction::input), &of_weight = row(Direction::weight);
+  const Ref x = dense(input), w = dense(weight);
+  Result dx(fn, Py_None, p.input_shape(), type, channels_last(input, p.rank), p.rank, {});
+  Result dw(fn, Py_None, p.weight_shape(), type, channels_last(weight, p.rank), p.rank, {});
+  if (need_bias && of_weight.sums_bias) grads[2] = new_array(Shape(p.k, 1), type);
+  typed(type, [&](auto zero) {
+    using T = decltype(zero);
+    ConvCall<T> call = make_call<T>(p);
+    call.grad = data<T>(grad);
+    call.input = data<T>(x);
+    call.weight = data<T>(w);
+    if (grads[2]) call.bias_grad = static_cast<T*>(PyArray_DATA(grads[2].array()));
+    convolve_back(call, of_input, of_weight, static_cast<T*>(dx.data()),
+                  static_cast<T*>(dw.data()));
+  });
+  grads[0] = Ref(dx.finish());
+  grads[1] = Ref(dw.finish());
+}
+
 // Which gradients are computed where channels-last pictures lie, of those needed.
 struct Lying {
   bool rows, depthwise, of[3];
@@ -211,11 +238,12 @@ PyObject* conv_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
       for (int i = 0; i < 3; ++i) need[i] = need[i] && !lying.of[i];
     }
     const Ref g = need[0] || need[1] || need[2] ? dense(grad) : Ref();
-    if (need[0]) {
+    if (need[0] && need[1]) {
+      both_gradients(p, fn, algorithm, type, g, input, weight, need[2], grads);
+    } else if (need[0]) {
       grads[0] = gradient(p, Direction::input, fn, algorithm, type, g, dense(weight),
                           p.input_shape(), channels_last(input, p.rank));
-    }
-    if (need[1]) {
+    } else if (need[1]) {
       grads[1] =
           gradient(p, Direction::weight, fn, algorithm, type, g, dense(input), p.weight_shape(),
                    channels_last(weight, p.rank), need[2] ? &grads[2] : nullptr);

@@ -7,6 +7,7 @@
 #include "memory.h"
 #include "parallel.h"
 #include "pointwise.h"
+#include "rows.h"
 
 namespace fastconv {
 namespace {
@@ -64,6 +65,32 @@ void convolve(ConvCall<T> call, const Algorithm& algorithm) {
   activate(call.activation, call.result, p.n * p.k * p.out_plane(), call.threads);
 }
 
+template <class T>
+void convolve_back(ConvCall<T> call, const Algorithm& input, const Algorithm& weight, T* dx,
+                   T* dw) {
+  const ConvProblem& p = *call.p;
+  T* const bias_grad = call.bias_grad;
+  int64_t parts = 1;
+  if (takes_groups(input, p, sizeof(T)) && takes_groups(weight, p, sizeof(T))) {
+    const int64_t bytes =
+        (2 * p.c * p.in_plane() + p.k * p.out_plane()) * static_cast<int64_t>(sizeof(T));
+    const int64_t near = static_cast<int64_t>(l2_bytes() / 2) * call.threads;
+    parts = std::min(p.groups, bytes > 2 * near ? ceil_div(bytes, near) : 1);
+  }
+  for (int64_t part = 0; part < parts; ++part) {
+    if (parts > 1) {
+      call.first_group = p.groups * part / parts;
+      call.last_group = p.groups * (part + 1) / parts;
+    }
+    call.result = dx;
+    call.bias_grad = nullptr;
+    convolve(call, input);
+    call.result = dw;
+    call.bias_grad = bias_grad;
+    convolve(call, weight);
+  }
+}
+
 int useful_threads(const ConvProblem& p, int threads) {
   // Where sums are short, moving the elements takes the time, and where pixels are few, the
   // weights: measured, as much as 20 operations each.
@@ -88,6 +115,10 @@ template void activate<float>(Activation, float*, int64_t, int);
 template void activate<double>(Activation, double*, int64_t, int);
 template void convolve<float>(ConvCall<float>, const Algorithm&);
 template void convolve<double>(ConvCall<double>, const Algorithm&);
+template void convolve_back<float>(ConvCall<float>, const Algorithm&, const Algorithm&, float*,
+                                   float*);
+template void convolve_back<double>(ConvCall<double>, const Algorithm&, const Algorithm&, double*,
+                                    double*);
 template void bias_gradient<float>(const ConvProblem&, const float*, float*, int);
 template void bias_gradient<double>(const ConvProblem&, const double*, double*, int);
 

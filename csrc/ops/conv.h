@@ -19,6 +19,11 @@ void activate(Activation activation, T* y, int64_t n, int threads);
 template <class T>
 void convolve(ConvCall<T> call, const Algorithm& algorithm);
 
+// dx and dw, and bias_grad where it is. Where the rows do some groups by themselves and the arrays
+// are too large for the caches, some groups at a time, so that grad comes from memory but once.
+template <class T>
+void convolve_back(ConvCall<T> call, const Algorithm& input, const Algorithm& weight, T* dx, T* dw);
+
 // out[k] = sum of grad[n, k, ...] over images and pixels, in a fixed order.
 template <class T>
 void bias_gradient(const ConvProblem& p, const T* grad, T* out, int threads);

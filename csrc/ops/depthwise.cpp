@@ -44,6 +44,8 @@ void input(const ConvCall<T>& call) {
   RowData<T> data{call.grad, call.weight, call.result};
   data.lo = -std::numeric_limits<T>::infinity();
   data.hi = std::numeric_limits<T>::infinity();
+  data.first = call.first_group;
+  data.last = call.last_group;
   run(call, true, data);
 }
 
@@ -189,5 +191,13 @@ double weight_cost(const ConvProblem& p, size_t item, bool) {
 
 FASTCONV_ROWS(Depthwise, "depthwise", "rows shifted and summed, plane by plane", depthwise)
 FASTCONV_ROWS(Grouped, "grouped", "rows shifted and summed over the few planes of a group", grouped)
+
+bool takes_groups(const Algorithm& row, const ConvProblem& p, size_t item) {
+  if (p.n != 1) return false;
+  if (&row == &kDepthwiseInput || &row == &kGroupedInput) {
+    return reads_planes(p, true, item) && !reads_plane_lanes(p, true, item);
+  }
+  return (&row == &kDepthwiseWeight || &row == &kGroupedWeight) && reads_planes_for_weight(p, item);
+}
 
 }  // namespace fastconv

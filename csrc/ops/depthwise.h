@@ -77,9 +77,10 @@ struct RowData {
   const T* src;
   const T* w;
   T* dst;
-  const T* bias = nullptr;      // one per result plane, or null
-  const T* residual = nullptr;  // like dst, or null
-  T lo = 0, hi = 0;             // the result is clamped to [lo, hi]
+  const T* bias = nullptr;       // one per result plane, or null
+  const T* residual = nullptr;   // like dst, or null
+  T lo = 0, hi = 0;              // the result is clamped to [lo, hi]
+  int64_t first = 0, last = -1;  // of one image, the groups to do; all where last < 0
 };
 
 template <class T>

@@ -64,8 +64,6 @@ struct PlanePlan {
   int64_t row_block;   // output rows of a task
   int64_t reach;       // elements beside the planes of a unit that may be read
   size_t copy;         // bytes of a unit's sources with the reach on either side
-  int64_t runs() const { return ceil_div(units, run); }
-  int64_t tasks() const { return runs() * ceil_div(g.out_rows, row_block); }
 };
 
 template <class T>
@@ -134,15 +132,17 @@ void run_planes(const ConvProblem& p, bool input_gradient, const RowData<T>& dat
   const bool spread = input_gradient && !p.unit_stride();
   // Units [safe, units - safe) may be read beyond.
   const int64_t safe = ceil_div(t.reach, t.g.next_src);
-  parallel_for(t.tasks(), threads, [&](int64_t task, int thread) {
+  const int64_t begin = data.first, end = data.last < 0 ? t.units : data.last;
+  const int64_t runs = ceil_div(end - begin, t.run);
+  parallel_for(runs * ceil_div(t.g.out_rows, t.row_block), threads, [&](int64_t task, int thread) {
     PlaneSum<T> g = t.g;
     T* const copy = reinterpret_cast<T*>(scratch + static_cast<size_t>(thread) * t.copy) + t.reach;
-    g.row_lo = task / t.runs() * t.row_block;
+    g.row_lo = task / runs * t.row_block;
     g.row_hi = std::min(g.row_lo + t.row_block, g.out_rows);
     g.lo = data.lo;
     g.hi = data.hi;
     g.clamped = data.lo > -infinity || data.hi < infinity;
-    const int64_t first = task % t.runs() * t.run, last = std::min(first + t.run, t.units);
+    const int64_t first = begin + task % runs * t.run, last = std::min(first + t.run, end);
     for (int64_t unit = first; unit < last; unit += g.units) {
       const int64_t group = unit % p.groups;
       g.src = data.src + unit * g.next_src;
@@ -226,14 +226,15 @@ bool run_plane_weight(const ConvCall<T>& call) {
   const ConvProblem& p = *call.p;
   const auto& kernel = of_type<T>(*kernels().plane);
   const DotPlan<T> t = plan_dots<T>(p, call.threads);
-  const int64_t runs = ceil_div(p.groups, t.run), parts = ceil_div(t.g.results, t.results);
+  const int64_t begin = call.first_group, end = call.last_group < 0 ? p.groups : call.last_group;
+  const int64_t runs = ceil_div(end - begin, t.run), parts = ceil_div(t.g.results, t.results);
   const int64_t units = p.n * p.groups, plane = p.out_plane();
   const auto& gemm = of_type<T>(*kernels().gemm);
   const int64_t safe = ceil_div(t.reach, std::min(t.g.next_src, t.g.next_grad));
   parallel_for(runs * parts, call.threads, [&](int64_t task, int thread) {
     PlaneDots<T> g = t.g;
     char* const scratch = call.scratch + static_cast<size_t>(thread) * t.copies;
-    const int64_t first = task % runs * t.run, last = std::min(first + t.run, p.groups);
+    const int64_t first = begin + task % runs * t.run, last = std::min(first + t.run, end);
     const int64_t result = task / runs * t.results;
     g.results = std::min(t.results, t.g.results - result);
     for (int64_t from = first; from < last; from += t.batch) {
@@ -265,7 +266,7 @@ bool run_plane_weight(const ConvCall<T>& call) {
       }
     }
   });
-  return kernel.all_finite(call.result, p.groups * t.g.next_w);
+  return kernel.all_finite(call.result + begin * t.g.next_w, (end - begin) * t.g.next_w);
 }
 
 template bool finite_weights<float>(const ConvProblem&, const float*);

@@ -37,6 +37,7 @@ struct ConvCall {
   const T* residual = nullptr;  // forward: like result, added before the activation, or null
   Activation activation = Activation::none;
   T* result = nullptr;
+  int64_t first_group = 0, last_group = -1;  // those to do, for rows that takes_groups() names
   T* bias_grad = nullptr;          // weight: (K,) sums of grad, from rows with sums_bias, or null
   const void* prepared = nullptr;  // what the row's prepare made of the weight, or null
   int threads = 1;

@@ -29,6 +29,8 @@ extern const Algorithm kWinogradForward, kWinogradInput, kWinograd2Forward, kWin
 // depthwise.cpp
 extern const Algorithm kDepthwiseForward, kDepthwiseInput, kDepthwiseWeight;
 extern const Algorithm kGroupedForward, kGroupedInput, kGroupedWeight;
+// Whether these rows do some groups of an image by themselves.
+bool takes_groups(const Algorithm& row, const ConvProblem& p, size_t item);
 // winograd_weight.cpp
 extern const Algorithm kWinogradWeight, kWinograd2Weight;
 // winograd_pieces_rows.cpp
