@@ -5,7 +5,6 @@
 #include <stdexcept>
 
 #include "memory.h"
-#include "succession.h"
 
 namespace fastconv {
 namespace {
@@ -117,7 +116,6 @@ void Flow::finish(const std::vector<int>& outputs) {
 
 void Flow::run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs) const {
   const Scratch scratch(scratch_);
-  const Succession steps_follow(values_.size());
   std::vector<char*> where(values_.size());
   for (int v = inputs_; v < values(); ++v) {
     const Value& value = values_[at(v)];

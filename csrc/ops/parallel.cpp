@@ -6,18 +6,21 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-
-#include "succession.h"
+#include <limits>
 
 namespace fastconv {
 namespace {
 
+using namespace std::chrono_literals;
+
 std::atomic<int> limit{0};           // 0: not decided yet
 std::atomic<bool> pool_lost{false};  // see single_thread_only
 std::atomic<bool> pause_refused{false};
+std::atomic<int64_t> called{std::numeric_limits<int64_t>::min() / 2};  // when threads were last
 
 // cgroup v2 "max 100000" or "150000 100000" (microseconds of CPU per period), v1 in two files.
 int quota_cpus() {
@@ -73,8 +76,6 @@ void in_child() {
 
 }  // namespace
 
-thread_local int Succession::depth_ = 0;
-
 int num_threads() {
   int n = limit.load(std::memory_order_relaxed);
   if (n == 0) {
@@ -93,11 +94,18 @@ bool single_thread_only() {
 }
 
 int useful_threads(double flops, int threads) {
+  if (threads <= 1) return 1;
   // Some 20 microseconds of one core's work for each thread, since waking one costs several; a
-  // third of that for one that is awake.
-  const double least = Succession::under_way() ? 1e6 : 3e6;
-  const double deserved = flops / least;
-  return deserved < 2 ? 1 : static_cast<int>(std::min<double>(threads, deserved));
+  // sixth of that where they are awake: having worked, they spin for a while before they sleep.
+  constexpr double kAsleep = 3e6, kAwake = 0.5e6;
+  constexpr int64_t kSpin = 5'000'000;  // nanoseconds, with what they may have worked since
+  if (flops < 2 * kAwake) return 1;
+  const int64_t now = std::chrono::steady_clock::now().time_since_epoch() / 1ns;
+  const int64_t since = now - called.load(std::memory_order_relaxed);
+  const double deserved = flops / (since < kSpin ? kAwake : kAsleep);
+  if (deserved < 2) return 1;
+  called.store(now, std::memory_order_relaxed);
+  return static_cast<int>(std::min<double>(threads, deserved));
 }
 
 const char* openmp_runtime() {

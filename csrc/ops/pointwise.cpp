@@ -6,7 +6,6 @@
 #include <string>
 
 #include "parallel.h"
-#include "succession.h"
 
 namespace fastconv {
 namespace {
@@ -25,10 +24,8 @@ void pieces(int64_t n, int threads, const Body& body) {
 }  // namespace
 
 int memory_threads(double bytes, int threads) {
-  // One core moves about 10 bytes a nanosecond; below some 50 microseconds a second thread costs
-  // more than it brings, or a quarter of that where it is awake.
-  const double deserved = bytes / (Succession::under_way() ? 64e3 : 256e3);
-  return deserved < 2 ? 1 : static_cast<int>(std::min<double>(threads, deserved));
+  // A core moves a byte in the time of more than a dozen operations.
+  return useful_threads(12 * bytes, threads);
 }
 
 int unary_index(const char* name) {

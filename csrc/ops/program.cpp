@@ -9,7 +9,6 @@
 #include "memory.h"
 #include "parallel.h"
 #include "pointwise.h"
-#include "succession.h"
 
 namespace fastconv {
 namespace {
@@ -308,7 +307,6 @@ Program::Rows Program::rows_of(const std::vector<Part>& parts, int64_t images, s
 
 void Program::run(const std::vector<Part>& parts, const void* residual, void* y) const {
   const size_t steps = steps_.size();
-  const Succession steps_follow(steps);
   const bool gather = parts.size() > 1 && !steps_[0].scattered;
   size_t half = gather ? static_cast<size_t>(checked_product(input_)) * item_ : 0;
   for (size_t i = 0; i + 1 < steps; ++i) half = std::max(half, steps_[i].bytes);
