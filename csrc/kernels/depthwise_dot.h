@@ -12,9 +12,7 @@ namespace {
 constexpr int kDotRows = kRegisters == 32 ? 7 : 4;
 // Doubles have less to gain than the code is large, and so has what runs anywhere.
 template <class T>
-constexpr int kMostDotCols = kVectorBytes == 16 ? 2
-                             : sizeof(T) == 8   ? 3
-                                                : 5;
+constexpr int kMostDotCols = kVectorBytes == 16 || sizeof(T) == 8 ? 2 : 5;
 
 // Where a masked load is as quick as a whole one, there need be no code for whole ones.
 #if defined(__AVX512F__)
