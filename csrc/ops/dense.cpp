@@ -6,6 +6,7 @@
 
 #include "memory.h"
 #include "parallel.h"
+#include "product.h"
 #include "rows.h"
 
 namespace fastconv {
@@ -22,11 +23,15 @@ int64_t lanes_of(size_t item) {
   return kernels().vector_bytes / static_cast<int64_t>(item);
 }
 
-// Every product loads at least one operand; every sum is folded.
+// From so many images on the product of matrices is the quicker way, which first packs them.
+constexpr int64_t kManyImages = 14;
+
+// Weights come from memory, every product loads at least one operand, every sum is folded.
 double cost(const ConvProblem& p, size_t item, bool) {
-  const double sums = static_cast<double>(p.n) * static_cast<double>(p.k);
+  const double n = static_cast<double>(p.n), k = static_cast<double>(p.k);
   const double vectors = static_cast<double>(p.reduction()) / static_cast<double>(lanes_of(item));
-  return sums * ((p.n > 1 ? 0.55 : 0.7) * vectors + 3);
+  const double each = p.n < kManyImages ? 4 + 1.2 * n : 6 + 0.35 * n;
+  return k * vectors * each + 3 * n * k;
 }
 
 template <class T>
@@ -41,8 +46,26 @@ size_t workspace(const ConvProblem&, size_t item, int threads, bool) {
 }
 
 template <class T>
+void run_many(const ConvCall<T>& call) {
+  const ConvProblem& p = *call.p;
+  matrix_product(call.input, Lies::rows, call.weight, Lies::columns, 1, p.n, p.k, p.reduction(),
+                 call.result);
+  T lo, hi;
+  clamp_range(call.activation, &lo, &hi);
+  const auto& gemm = of_type<T>(*kernels().gemm);
+  const T infinity = std::numeric_limits<T>::infinity();
+  for (int64_t n = 0; n < p.n; ++n) {
+    T* const row = call.result + n * p.k;
+    const T* residual = call.residual ? call.residual + n * p.k : nullptr;
+    if (call.bias) gemm.spread(row, 1, call.bias, p.k, -infinity, infinity, row);
+    if (residual || lo > -infinity) gemm.spread(row, 1, residual, p.k, lo, hi, row);
+  }
+}
+
+template <class T>
 void run(const ConvCall<T>& call) {
   const ConvProblem& p = *call.p;
+  if (p.n >= kManyImages) return run_many(call);
   const auto& gemm = of_type<T>(*kernels().gemm);
   const int64_t depth = p.reduction();
   T lo, hi;
@@ -166,9 +189,12 @@ int64_t image_rows(const ConvProblem& p, int threads) {
   return std::max<int64_t>(1, std::min(most, (p.n + threads - 1) / threads));
 }
 
+template <bool input>
 double gradient_cost(const ConvProblem& p, size_t item, bool) {
+  const double n = static_cast<double>(p.n);
   const double vectors = static_cast<double>(p.reduction()) / static_cast<double>(lanes_of(item));
-  return static_cast<double>(p.n * p.k) * vectors * 0.5 + vectors * static_cast<double>(p.k) * 0.4;
+  const double each = input ? 4.5 + 0.75 * n : 6 + 0.6 * n;
+  return static_cast<double>(p.k) * vectors * each;
 }
 
 size_t gradient_workspace(const ConvProblem&, size_t item, int threads, bool) {
@@ -222,7 +248,7 @@ const Algorithm kDenseInput = {"dense",
                                Direction::input,
                                "weights read as they lie, where the window is the whole image",
                                supports,
-                               gradient_cost,
+                               gradient_cost<true>,
                                gradient_workspace,
                                nothing,
                                {run_input<float>, nullptr},
@@ -231,7 +257,7 @@ const Algorithm kDenseWeight = {"dense",
                                 Direction::weight,
                                 "images read as they lie, where the window is the whole image",
                                 supports,
-                                gradient_cost,
+                                gradient_cost<false>,
                                 gradient_workspace,
                                 nothing,
                                 {run_weight<float>, nullptr},

@@ -68,6 +68,8 @@ double im2col_cost(const ConvProblem& p, Direction direction, size_t item) {
   const Work w = work(p, direction, item);
   // Small images share panels.
   const double vectors = w.dense() > 4 ? w.dense() : w.p * w.q / w.lanes + 1 / w.times;
+  // And rows of them come back one by one, of which the tiniest have no time to hide that.
+  const double tiny = w.times > 1 && w.p * w.q * 2 <= w.lanes ? 40 * w.rows * w.p : 0;
   // Narrow rows are packed piece by piece.
   const double pack = 2.5 + (w.as_it_lies ? 0 : 1.5 * std::max(0.0, w.lanes / w.q - 1));
   // Weights are turned once a call.
@@ -75,7 +77,7 @@ double im2col_cost(const ConvProblem& p, Direction direction, size_t item) {
       w.input ? (w.as_it_lies ? 1.8 : 0.8) * static_cast<double>(p.groups) * w.rows * w.depth : 0;
   return turns + w.times * ((w.input && !w.as_it_lies ? 1.03 : 0.92) * products(w, vectors) +
                             pack * w.depth * vectors + (w.as_it_lies ? 0 : 3.6 * w.filled) +
-                            4 * w.results(w.rows * vectors, 2) + 500);
+                            4 * w.results(w.rows * vectors, 2) + tiny + 500);
 }
 
 double direct_cost(const ConvProblem& p, Direction direction, size_t item) {

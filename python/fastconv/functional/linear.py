@@ -24,12 +24,13 @@ class LinearGrads(NamedTuple):
     bias: Array | None
 
 
-_FEW = 32  # rows: up to here the weights are best read as they lie
+_FEW = 32  # rows: up to here one call, with the bias, is quicker than a product of matrices
+_FEW_GRADIENTS = 10  # and up to here the gradients' products best read all of it as it lies
 
 
-def _few_rows(x: Array, w: Array) -> bool:
-    """Whether the compiled dot products take these operands, and are the quicker way."""
-    return x.ndim == 2 and 0 < len(x) <= _FEW and w.size > 0 and compiled(x, w)
+def _few_rows(x: Array, w: Array, most: int) -> bool:
+    """Whether the compiled layer takes these operands, and is the quicker way."""
+    return x.ndim == 2 and 0 < len(x) <= most and w.size > 0 and compiled(x, w)
 
 
 @in_float32
@@ -50,7 +51,8 @@ def linear_backward(
     need : three bools
         Which gradients to compute: input, weight, bias.
     """
-    if grad_output.ndim == 2 and _few_rows(input, weight) and compiled(grad_output, input):
+    few = _few_rows(input, weight, _FEW_GRADIENTS)
+    if few and grad_output.ndim == 2 and compiled(grad_output, input):
         return LinearGrads(*_core.linear_backward(grad_output, input, weight, need))
     g = grad_output.reshape(-1, grad_output.shape[-1])
     x = input.reshape(-1, input.shape[-1])
@@ -95,7 +97,7 @@ def linear(input: Operand, weight: Operand, bias: Operand | None = None) -> Resu
             f"linear: input, weight and bias must have one dtype, got {x.dtype}, {w.dtype}"
             + ("" if b is None else f", {b.dtype}")
         )
-    if _few_rows(x, w):
+    if _few_rows(x, w, _FEW):
         y, b = _core.linear(x, w, b), None
     else:
         y = product(x, w.T)
