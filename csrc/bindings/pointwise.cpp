@@ -69,10 +69,13 @@ PyObject* py_unary_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
       using T = decltype(zero);
       const int64_t images = step ? PyArray_DIM(given, 0) : 1,
                     image = n / std::max<int64_t>(images, 1);
-      for (int64_t i = 0; i < images; ++i) {
-        unary_backward(index, data<T>(g) + i * step, data<T>(x) + i * image,
-                       data<T>(dx) + i * image, image, a, b, threads);
+      if (images == 1) {
+        return unary_backward(index, data<T>(g), data<T>(x), data<T>(dx), n, a, b, threads);
       }
+      parallel_for(images, threads, [&](int64_t i, int) {
+        unary_backward(index, data<T>(g) + i * step, data<T>(x) + i * image,
+                       data<T>(dx) + i * image, image, a, b, 1);
+      });
     });
     return dx.release();
   });
