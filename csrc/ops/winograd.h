@@ -52,6 +52,15 @@ struct Windows {
   int64_t channel(int64_t at) const { return at % pitch(); }
 };
 
+// What it takes, in cycles, that the points of many channels do not stay in the second-level cache:
+// those of a block of tiles. Windows of one part have it in their other costs.
+inline double far_points(double points, double depth, double tiles, size_t item) {
+  constexpr double kBlock = 84, kNear = 800 << 10;
+  const double bytes = points * depth * static_cast<double>(item);
+  return 24 * bytes * tiles / kernels().vector_bytes *
+         std::max(0.0, 1 - kNear / (bytes * std::min(tiles, kBlock)));
+}
+
 template <class T>
 Windows windows(const ConvProblem& p, int64_t channels) {
   return {p.ker[1], p.ker[2], channels, table<T>().lanes};

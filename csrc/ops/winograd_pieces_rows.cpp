@@ -182,15 +182,11 @@ double pieces_cost(const ConvProblem& p, int tile, Direction d, size_t item, boo
   if (!m.as_it_lies && !prepared) {
     copies += 1.5 * static_cast<double>(m.q.k * m.q.c / m.q.groups * 9);
   }
-  // The points of many channels do not stay in the second-level cache: those of a block of tiles.
-  constexpr double kBlock = 84, kNear = 800 << 10;
-  const double points = (tile + 2) * (tile + 2);
-  const double all = static_cast<double>(m.channels * m.pieces()) * points;
-  const double tiles =
-      static_cast<double>(m.q.n * ceil_div(m.y.out, tile) * ceil_div(m.x.out, tile));
-  const double block = all * std::min(tiles, kBlock) * static_cast<double>(item);
-  const double far = 26 / lanes * std::max(0.0, 1 - kNear / block);
-  copies += far * static_cast<double>(p.groups) * all * tiles;
+  copies +=
+      static_cast<double>(p.groups) *
+      far_points((tile + 2) * (tile + 2), static_cast<double>(m.channels * m.pieces()),
+                 static_cast<double>(m.q.n * ceil_div(m.y.out, tile) * ceil_div(m.x.out, tile)),
+                 item);
   const Algorithm& plain = d == Direction::weight
                                ? (tile == 4 ? kWinogradWeight : kWinograd2Weight)
                                : (tile == 4 ? kWinogradForward : kWinograd2Forward);

@@ -100,7 +100,8 @@ double cost(const ConvProblem& p, size_t item, bool prepared) {
   const double sums = channels * std::max(tiles * 0.54, fetch) + tiles * (channels < 32 ? 5 : 2.5);
   const double product = points * out_vectors * sums;
   const double group = p.groups > 1 && M == 4 ? 4000 : 0;
-  return static_cast<double>(p.groups) * (input + output + filters + product + group) + 2000;
+  const double far = g.window.plain() ? 0 : winograd::far_points(points, channels, tiles, item);
+  return static_cast<double>(p.groups) * (far + input + output + filters + product + group) + 2000;
 }
 
 template <int M, Direction D>
