@@ -168,13 +168,14 @@ void both_gradients(const ConvProblem& p, const char* fn, const char* algorithm,
 
 // Which gradients are computed where channels-last pictures lie, of those needed.
 struct Lying {
-  bool rows, depthwise, of[3];
+  bool rows, last, of[3];
 
-  Lying(const ConvProblem& p, size_t item, const bool (&need)[3])
-      : rows(backs_as_rows(p)), depthwise(backs_last(p, item)) {
-    of[0] =
-        need[0] && (rows || depthwise || inputs_last(p, item, useful_threads(p, num_threads())));
-    of[1] = need[1] && ((rows && weights_as_rows(p)) || depthwise);
+  Lying(const ConvProblem& p, size_t item, const bool (&need)[3]) : rows(backs_as_rows(p)) {
+    const bool depthwise = backs_last(p, item);
+    last = depthwise || (!rows && weights_last(p, item));
+    of[0] = need[0] && (rows || depthwise ||
+                        (!last && inputs_last(p, item, useful_threads(p, num_threads()))));
+    of[1] = need[1] && ((rows && weights_as_rows(p)) || last);
     of[2] = need[2] && of[1] == need[1];  // from copies it comes with the weight's
   }
 };
@@ -192,7 +193,7 @@ void backward_lying(const ConvProblem& p, const Lying& lying, PyArrayObject* gra
     const int threads = useful_threads(p, num_threads());
     T *dx = data<T>(grads[0]), *dw = data<T>(grads[1]), *db = data<T>(grads[2]);
     if constexpr (sizeof(T) == sizeof(float)) {
-      if (lying.depthwise) {
+      if (lying.last) {
         return last_backward(p, data<T>(g), data<T>(x), data<T>(w), dx, dw, db, threads);
       }
       if (dx && !lying.rows) last_input(p, data<T>(g), data<T>(w), dx, threads);

@@ -70,6 +70,7 @@ struct LastTable {
   void (*product)(const LastProduct& g);
   void (*sum)(const LastSum& g);
   void (*dot)(const LastDot& g);
+  void (*spread)(const LastDot& g);  // with one element of src for all channels: no + e there
 };
 
 }  // namespace fastconv

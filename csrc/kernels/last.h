@@ -161,8 +161,8 @@ void last_sum(const LastSum& g) {
   }
 }
 
-// N taps over some rows, a vector of channels after the other.
-template <int N>
+// N taps over some rows, a vector of channels after the other. Spread: a tap is one number for all.
+template <int N, bool Spread>
 __attribute__((noinline)) void dot_rows(const LastDot& d, const LastPiece* pieces, const T* grad,
                                         const T* src, ptrdiff_t rows, ptrdiff_t width) {
   constexpr int L = kLanes<T>;
@@ -172,14 +172,16 @@ __attribute__((noinline)) void dot_rows(const LastDot& d, const LastPiece* piece
     const T* x[N];
     FC_UNROLL for (int t = 0; t < N; ++t) {
       acc[t] = load(d.out + pieces[t].b + e);
-      x[t] = src + pieces[t].a + e;
+      x[t] = src + pieces[t].a + (Spread ? 0 : e);
     }
     for (ptrdiff_t i = 0; i < rows; ++i) {
       const T* g = grad + i * d.grad_row + e;
       const ptrdiff_t from = i * d.src_row, to = from + width * step;
       for (ptrdiff_t j = from; j < to; j += step, g += grad_step) {
         const Vec<T> gv = load(g);
-        FC_UNROLL for (int t = 0; t < N; ++t) acc[t] = fma(gv, load(x[t] + j), acc[t]);
+        FC_UNROLL for (int t = 0; t < N; ++t) {
+          acc[t] = fma(gv, Spread ? splat(x[t][j]) : load(x[t] + j), acc[t]);
+        }
       }
     }
     FC_UNROLL for (int t = 0; t < N; ++t) store(d.out + pieces[t].b + e, acc[t]);
@@ -187,6 +189,7 @@ __attribute__((noinline)) void dot_rows(const LastDot& d, const LastPiece* piece
 }
 
 // Pieces of rows, whose inputs stay in the first cache for as long as windows overlap.
+template <bool Spread>
 void last_dot(const LastDot& d) {
   constexpr ptrdiff_t kWidth = 32, kPixels = 64;
   for (ptrdiff_t j = 0; j < d.width; j += kWidth) {
@@ -198,11 +201,11 @@ void last_dot(const LastDot& d) {
       for (ptrdiff_t t = 0; t < d.taps;) {
         const ptrdiff_t left = d.taps - t;
         const int n = left >= 9 ? 9 : left >= 5 ? 5 : left >= 3 ? 3 : static_cast<int>(left);
-        const auto run = n == 9   ? dot_rows<9>
-                         : n == 5 ? dot_rows<5>
-                         : n == 3 ? dot_rows<3>
-                         : n == 2 ? dot_rows<2>
-                                  : dot_rows<1>;
+        const auto run = n == 9   ? dot_rows<9, Spread>
+                         : n == 5 ? dot_rows<5, Spread>
+                         : n == 3 ? dot_rows<3, Spread>
+                         : n == 2 ? dot_rows<2, Spread>
+                                  : dot_rows<1, Spread>;
         run(d, d.pieces + t, grad, src, rows, width);
         t += n;
       }

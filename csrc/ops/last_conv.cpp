@@ -12,10 +12,6 @@ namespace {
 
 using T = float;
 
-bool is_depthwise(const ConvProblem& p) {
-  return p.groups == p.c && p.k == p.c;
-}
-
 bool all_finite(const T* w, int64_t n) {
   const auto kernel = kernels().plane->f32.all_finite;  // not every instruction set has it
   return kernel ? kernel(w, n) : std::all_of(w, w + n, [](T v) { return std::isfinite(v); });
@@ -31,6 +27,12 @@ bool flat(const ConvProblem& p, size_t item) {
 
 bool backs_last(const ConvProblem& p, size_t item) {
   return flat(p, item) && is_depthwise(p) && p.c >= vector_lanes() && p.taps() <= kMostLastTaps;
+}
+
+bool weights_last(const ConvProblem& p, size_t item) {
+  constexpr int64_t kFew = 4;
+  return flat(p, item) && p.groups == 1 && p.c <= kFew && p.k >= vector_lanes() &&
+         p.taps() * p.c <= kMostLastTaps;
 }
 
 bool runs_last(const ConvProblem& p, size_t item, int threads) {

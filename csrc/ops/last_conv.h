@@ -6,7 +6,11 @@
 
 namespace fastconv {
 
-constexpr int64_t kMostLastTaps = 121;  // of a depthwise kernel
+constexpr int64_t kMostLastTaps = 256;  // of a depthwise kernel, or of all channels of a picture
+
+inline bool is_depthwise(const ConvProblem& p) {
+  return p.groups == p.c && p.k == p.c;
+}
 
 // Whether last_forward does a problem, and well.
 bool runs_last(const ConvProblem& p, size_t item, int threads);
@@ -21,8 +25,10 @@ bool inputs_last(const ConvProblem& p, size_t item, int threads);
 void last_input(const ConvProblem& p, const float* grad, const float* weight, float* dx,
                 int threads);
 
-// Whether last_backward does a problem: depthwise ones.
+// Whether last_backward does a problem: depthwise ones; or but for dx, those of pictures of a few
+// channels.
 bool backs_last(const ConvProblem& p, size_t item);
+bool weights_last(const ConvProblem& p, size_t item);
 
 // grad, x and dx channels-last, weights in C order; what is null is not wanted.
 void last_backward(const ConvProblem& p, const float* grad, const float* x, const float* weight,

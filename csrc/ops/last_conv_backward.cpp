@@ -1,6 +1,6 @@
 // Gradients of depthwise convolutions of channels-last pictures, where they lie: an element of the
 // input gathers from the outputs that it meets, and a tap's weights from all outputs, a vector of
-// channels at a time.
+// channels at a time. With a few channels in the picture the weights' the same way: each is a tap.
 #include <algorithm>
 #include <optional>
 
@@ -23,15 +23,17 @@ class WeightGradient {
         grad_(grad),
         x_(x),
         bias_(bias),
+        each_(is_depthwise(p) ? 1 : p.c),
+        taps_(p.taps() * each_),
         rows_(stretches(call(), 1)),
         columns_(stretches(call(), 2)),
         lanes_(vector_lanes()),
-        whole_(p.c / lanes_ * lanes_),
-        line_(whole_ + (whole_ < p.c ? lanes_ : 0)),
+        whole_(p.k / lanes_ * lanes_),
+        line_(whole_ + (whole_ < p.k ? lanes_ : 0)),
         height_(std::clamp<int64_t>(kPixels / p.out[2], 1, p.out[1])),
         images_(std::clamp<int64_t>(kPixels / p.out_plane(), 1, p.n)),
         bands_(ceil_div(p.out[1], height_)),
-        blocks_(ceil_div(whole_, 4 * lanes_) + (whole_ < p.c)),
+        blocks_(ceil_div(whole_, 4 * lanes_) + (whole_ < p.k)),
         scratch_(static_cast<size_t>(groups() * bands_ * piece()) * sizeof(T)),
         sums_(reinterpret_cast<T*>(scratch_.data())) {}
 
@@ -46,13 +48,13 @@ class WeightGradient {
     T* const sums = sums_ + (group * bands_ + band) * piece();
     if (block < blocks_) return dot(n0, n1, top, bottom, block, sums);
     const int64_t pixels = (n1 - n0) * (bottom - top) * p_.out[2];
-    kernels().norm->last32.sums(grad_ + (n0 * p_.out[1] + top) * p_.out[2] * p_.c, pixels, p_.c,
-                                p_.c, sums + p_.taps() * line_);
+    kernels().norm->last32.sums(grad_ + (n0 * p_.out[1] + top) * p_.out[2] * p_.k, pixels, p_.k,
+                                p_.k, sums + taps_ * line_);
   }
 
   // The pieces' sums together.
   void join(T* dweight, T* dbias) {
-    const int64_t pieces = groups() * bands_, size = piece(), taps = p_.taps(), c = p_.c;
+    const int64_t pieces = groups() * bands_, size = piece(), taps = taps_, k = p_.k;
     std::vector<double> total(static_cast<size_t>(pieces > 1 ? size : 0));
     for (int64_t i = 0; pieces > 1 && i < pieces; ++i) {
       for (int64_t j = 0; j < size; ++j) {
@@ -60,36 +62,37 @@ class WeightGradient {
       }
     }
     for (size_t j = 0; j < total.size(); ++j) sums_[j] = static_cast<T>(total[j]);
-    if (dbias) std::copy_n(sums_ + taps * line_, c, dbias);
+    if (dbias) std::copy_n(sums_ + taps * line_, k, dbias);
     if (!dweight) return;
     const auto turn = kernels().gemm->f32.transpose;
     turn(sums_, line_, taps, whole_, dweight, taps);
-    if (whole_ == c) return;
-    turn(sums_ + line_ - (c - whole_), line_, taps, c - whole_, dweight + whole_ * taps, taps);
+    if (whole_ == k) return;
+    turn(sums_ + line_ - (k - whole_), line_, taps, k - whole_, dweight + whole_ * taps, taps);
   }
 
  private:
-  static constexpr int64_t kPixels = 1024;
+  static constexpr int64_t kPixels = 2048;
 
   LastCall call() const { return {p_, false, x_, nullptr, nullptr, 0, 0, nullptr, 1}; }
 
-  int64_t piece() const { return (p_.taps() + bias_) * line_; }
+  int64_t piece() const { return (taps_ + bias_) * line_; }
 
   void dot(int64_t n0, int64_t n1, int64_t top, int64_t bottom, int64_t block, T* sums) const {
     const ConvProblem& p = p_;
-    const int64_t c = p.c, width = 4 * lanes_;
+    const int64_t c = p.c, k = p.k, width = 4 * lanes_;
+    const bool depthwise = each_ != c;
     // The last block may be some channels again, with sums of their own.
-    const int64_t to = std::min(block * width, whole_), from = to < whole_ ? to : c - lanes_;
+    const int64_t to = std::min(block * width, whole_), from = to < whole_ ? to : k - lanes_;
     LastPiece list[kMostLastTaps];
     LastDot d{};
     d.pieces = list;
     d.channels = to < whole_ ? std::min(width, whole_ - to) : lanes_;
     d.out = sums + to;
-    d.grad_row = p.out[2] * c;
-    d.grad_step = c;
+    d.grad_row = p.out[2] * k;
+    d.grad_step = k;
     d.src_row = p.stride[1] * p.in[2] * c;
     d.src_step = p.stride[2] * c;
-    for (int64_t t = 0; t < p.taps(); ++t) std::fill_n(d.out + t * line_, d.channels, T(0));
+    for (int64_t t = 0; t < taps_; ++t) std::fill_n(d.out + t * line_, d.channels, T(0));
     for (int64_t n = n0; n < n1; ++n) {
       for (const Stretch& h : rows_) {
         const int64_t begin = std::max(h.to, top), end = std::min(h.to + h.count, bottom);
@@ -99,15 +102,18 @@ class WeightGradient {
           d.taps = 0;
           for (int64_t r = 0; r < h.taps; ++r) {
             for (int64_t s = 0; s < q.taps; ++s) {
-              list[d.taps++] = {(r * p.dil[1] * p.in[2] + s * p.dil[2]) * c,
-                                ((h.place + r) * p.ker[2] + q.place + s) * line_};
+              const int64_t at = (r * p.dil[1] * p.in[2] + s * p.dil[2]) * c;
+              for (int64_t i = 0; i < each_; ++i) {
+                const int64_t tap = ((i * p.ker[1] + h.place + r) * p.ker[2] + q.place + s);
+                list[d.taps++] = {at + i, tap * line_};
+              }
             }
           }
-          d.grad = grad_ + ((n * p.out[1] + begin) * p.out[2] + q.to) * c + from;
-          d.src = x_ + ((n * p.in[1] + row) * p.in[2] + q.from) * c + from;
+          d.grad = grad_ + ((n * p.out[1] + begin) * p.out[2] + q.to) * k + from;
+          d.src = x_ + ((n * p.in[1] + row) * p.in[2] + q.from) * c + (depthwise ? from : 0);
           d.rows = end - begin;
           d.width = q.count;
-          if (d.taps) kernels().last->dot(d);
+          if (d.taps) (depthwise ? kernels().last->dot : kernels().last->spread)(d);
         }
       }
     }
@@ -116,6 +122,8 @@ class WeightGradient {
   const ConvProblem& p_;
   const T *grad_, *x_;
   bool bias_;
+  int64_t each_;  // channels of the picture for one of the gradient: taps of its own each
+  int64_t taps_;
   std::vector<Stretch> rows_, columns_;
   int64_t lanes_, whole_, line_, height_, images_, bands_, blocks_;
   Scratch scratch_;
