@@ -6,6 +6,7 @@ import copy
 import gc
 import pickle
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -394,3 +395,18 @@ def test_gradients_of_gradients_are_refused():
         (x * x).sum().backward(create_graph=True)
     with pytest.raises(NotImplementedError, match="grad: create_graph"):
         autograd.grad((x * x).sum(), x, create_graph=True)
+
+
+def test_nan_is_found_where_it_comes_from() -> None:
+    def back() -> Any:
+        x = fastconv.tensor([0.0, 1.0], requires_grad=True)
+        (fastconv.sqrt(x) * fastconv.tensor([0.0, 1.0])).sum().backward()
+        return x.grad
+
+    assert np.isnan(back().numpy()[0])
+    with fastconv.autograd.detect_anomaly(), pytest.raises(RuntimeError, match="'Sqrt' returned"):
+        back()
+    with fastconv.autograd.set_detect_anomaly(True, check_nan=False):
+        back()
+    fastconv.autograd.set_detect_anomaly(False)
+    back()

@@ -1,5 +1,6 @@
 """Files of weights: round trips, the peers' own files, and hostile ones."""
 
+import io
 import json
 import pickle
 import struct
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastconv
 from fastconv.serialization import load_metadata, load_weights, pickled, save_weights
 from fastconv.serialization.files import replacing
 
@@ -386,3 +388,15 @@ def test_a_nest_that_shares_its_parts_is_read_in_no_time(tmp_path: Path) -> None
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a/data.pkl", pickle.dumps(nest, protocol=2))
     assert len(fastconv.load(path)) == 2
+
+
+def test_open_files() -> None:
+    """What scripts do that keep checkpoints in memory."""
+    buffer = io.BytesIO()
+    fastconv.save({"epoch": 3, "w": fastconv.ones(2, 3)}, buffer)
+    buffer.seek(0)
+    loaded = fastconv.load(buffer, map_location="cpu")
+    assert loaded["epoch"] == 3
+    np.testing.assert_array_equal(loaded["w"].numpy(), np.ones((2, 3)))
+    with pytest.raises(ValueError, match="unreadable pickle"):
+        fastconv.load(io.BytesIO(b"nothing of that kind"))

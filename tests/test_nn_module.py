@@ -279,6 +279,16 @@ def test_backward_hooks() -> None:
     np.testing.assert_allclose(x.grad.numpy(), 2 * seen["in"])
 
 
+def test_backward_hooks_of_the_first_layer() -> None:
+    """Its input needs no gradient; the hook is called all the same."""
+    layer, seen = nn.Linear(3, 2), []
+    layer.register_full_backward_hook(lambda module, gin, gout: seen.append((gin, gout)))
+    layer(fastconv.ones(4, 3)).sum().backward()
+    ((given,), (out,)) = seen[0]
+    assert given is None
+    np.testing.assert_array_equal(out.numpy(), np.ones((4, 2)))
+
+
 # ---- containers ----------------------------------------------------------------------------------
 
 

@@ -18,10 +18,12 @@ from .backward_pass import grad as grad
 from .backward_pass import refuse_graph as refuse_graph
 from .backward_pass import run_backward as run_backward
 from .backward_pass import seed_gradient as seed_gradient
+from .grad_mode import detect_anomaly as detect_anomaly
 from .grad_mode import enable_grad as enable_grad
 from .grad_mode import inference_mode as inference_mode
 from .grad_mode import is_grad_enabled as is_grad_enabled
 from .grad_mode import no_grad as no_grad
+from .grad_mode import set_detect_anomaly as set_detect_anomaly
 from .grad_mode import set_grad_enabled as set_grad_enabled
 from .memory import Memory as Memory
 from .memory import pending as pending
@@ -39,6 +41,7 @@ from .tensor_base import wrap as wrap
 __all__ = [
     "Node",
     "TensorBase",
+    "detect_anomaly",
     "enable_grad",
     "grad",
     "inference_mode",
@@ -46,6 +49,7 @@ __all__ = [
     "needs_grad",
     "no_grad",
     "record",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ._types import Array
+from .grad_mode import mode
 from .tape import Edge, Node
 from .tensor_base import Hook, TensorBase, raw, wrap
 
@@ -95,6 +96,8 @@ def _drain(
                 if (node, index) in wanted and value is not None:
                     wanted[node, index] = value, False
         edges, results = node.edges, node.run(grads)
+        if mode.finding_nan:
+            _find_nan(node, results)
         if not retain_graph:
             node.release()
         given = {id(g) for g in grads}
@@ -108,6 +111,12 @@ def _drain(
                 if ours and len(results) > 1:
                     ours = [r is result for r in results].count(True) == 1
                 deposit(edge, result, ours)
+
+
+def _find_nan(node: Node, results: Sequence[Any]) -> None:
+    for i, result in enumerate(results):
+        if result is not None and np.any(result != result):
+            raise RuntimeError(f"Function {node.name!r} returned nan values in its {i}th output.")
 
 
 def _call_hook(hook: Hook, grad: Array | None) -> Array | None:

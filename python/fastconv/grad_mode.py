@@ -1,4 +1,4 @@
-"""When the tape records: ``no_grad``, ``enable_grad``, ``set_grad_enabled``, ``inference_mode``."""
+"""When the tape records, and when gradients are looked through for NaN."""
 
 from __future__ import annotations
 
@@ -8,16 +8,25 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
-__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "detect_anomaly",
+    "enable_grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Mode(threading.local):
     recording = True
+    finding_nan = False
 
 
-#: Per thread: whether operators on tensors are recorded.
+#: Per thread: whether operators on tensors are recorded, and gradients watched.
 mode = _Mode()
 
 
@@ -106,3 +115,29 @@ class inference_mode(_Recording):
 
     def __call__(self, function: F) -> F:
         return no_grad()(function) if self.off else function
+
+
+class set_detect_anomaly:
+    """Whether a step back that gives NaN raises RuntimeError: at once, or for a ``with`` block."""
+
+    def __init__(self, enabled: bool, check_nan: bool = True) -> None:
+        self.before = mode.finding_nan
+        mode.finding_nan = bool(enabled and check_nan)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        mode.finding_nan = self.before
+
+
+class detect_anomaly(set_detect_anomaly):
+    """Within this block a step back that gives NaN raises RuntimeError."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        super().__init__(True, check_nan)

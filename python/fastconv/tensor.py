@@ -300,6 +300,10 @@ class Tensor(TensorValues):
         """In int32."""
         return F.cast(self, np.int32)
 
+    def byte(self) -> Any:
+        """In uint8."""
+        return F.cast(self, np.uint8)
+
     def bool(self) -> Any:
         """As truth values."""
         return F.cast(self, np.bool_)

@@ -16,7 +16,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +159,7 @@ def save_weights(
         npz.write(path, arrays, text)
 
 
-def save(obj: Any, f: str | os.PathLike[str]) -> None:
+def save(obj: Any, f: str | os.PathLike[str] | BinaryIO) -> None:
     """As ``torch.save``.
 
     Parameters
@@ -166,7 +167,7 @@ def save(obj: Any, f: str | os.PathLike[str]) -> None:
     obj
         A state dictionary; in PyTorch's format any nest of dictionaries, lists and
         tuples with tensors, arrays, numbers and text in it, such as a checkpoint.
-    f : path
+    f : path or open binary file
         ``.safetensors`` and ``.npz`` say those formats; with any other suffix, or none, it is
         PyTorch's, which ``torch.load`` reads.
 
@@ -175,6 +176,11 @@ def save(obj: Any, f: str | os.PathLike[str]) -> None:
     TypeError
         If ``obj`` holds anything else: whole models are not pickled.
     """
+    if not isinstance(f, (str, os.PathLike)):
+        with TemporaryDirectory() as folder:
+            save(obj, Path(folder, "archive.pth"))
+            f.write(Path(folder, "archive.pth").read_bytes())
+        return
     path = Path(f)
     if path.suffix not in _OWN:
         pth_write.write(path, obj)
@@ -184,14 +190,22 @@ def save(obj: Any, f: str | os.PathLike[str]) -> None:
     save_weights(path, obj)
 
 
-def load(f: str | os.PathLike[str], map_location: Any = None, *, weights_only: bool = True) -> Any:
+def load(
+    f: str | os.PathLike[str] | BinaryIO, map_location: Any = None, *, weights_only: bool = True
+) -> Any:
     """As ``torch.load``: what was saved, with tensors in it; see `load_weights` for files.
+
+    An open binary file is read in PyTorch's format.
 
     ``map_location`` and ``weights_only`` are accepted for PyTorch's sake; there is one device, and
     nothing but containers of tensors, numbers and text is ever read.
     """
     from ..tensor import Tensor
 
+    if not isinstance(f, (str, os.PathLike)):
+        with TemporaryDirectory() as folder:
+            Path(folder, "archive.pth").write_bytes(f.read())
+            return load(Path(folder, "archive.pth"))
     path = Path(f)
     if path.suffix in _OWN:
         return {name: Tensor(array) for name, array in load_weights(path).items()}
