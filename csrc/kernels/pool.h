@@ -301,13 +301,33 @@ FC_INLINE Vec<T> run_lanes(const T* x, ptrdiff_t len) {
   return Op::take(Op::take(acc[0], acc[1]), Op::take(acc[2], acc[3]));
 }
 
+// Sums of 7x7 elements, the plane that most networks end with: unrolled, for it is large code,
+// where there are registers.
+template <class Op, class T>
+constexpr bool kUnrolledRuns = kRegisters == 32 && sizeof(T) == 4 && __is_same(Op, Sum);
+constexpr ptrdiff_t kUnrolled = 49;
+
+template <class T>
+FC_INLINE Vec<T> unrolled_run(const T* x) {
+  constexpr int L = kLanes<T>, whole = kUnrolled / L;
+  const LaneMask<T> rest = lanes_between<T>(0, kUnrolled % L);
+  Vec<T> sum[2] = {load_lanes(x + whole * L, rest, Vec<T>{}), load(x)};
+  FC_UNROLL for (int i = 1; i < whole; ++i) sum[i % 2] += load(x + i * L);
+  return sum[0] + sum[1];
+}
+
 template <class Op, class T>
 void reduce_runs(const T* x, ptrdiff_t len, ptrdiff_t runs, T* y) {
   constexpr int L = kLanes<T>;
   for (ptrdiff_t r = 0; r < runs; r += L) {
     const int n = static_cast<int>(runs - r < L ? runs - r : L);
     Vec<T> v[L] = {};
-    for (int i = 0; i < n; ++i) v[i] = run_lanes<Op>(x + (r + i) * len, len);
+    bool done = false;
+    if constexpr (kUnrolledRuns<Op, T>) {
+      done = len == kUnrolled && n == L;
+      if (done) FC_UNROLL for (int i = 0; i < L; ++i) v[i] = unrolled_run(x + (r + i) * len);
+    }
+    for (int i = 0; !done && i < n; ++i) v[i] = run_lanes<Op>(x + (r + i) * len, len);
     const Vec<T> all = across<Op, T>(v);
     if (n == L) {
       store(y + r, all);
