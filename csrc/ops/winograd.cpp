@@ -40,13 +40,19 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
       resident ? std::max<int64_t>(2 * k.mr, std::min<int64_t>(fits, 7 * k.mr)) : 7 * k.mr;
   c.blocks = std::max<int64_t>(1, ceil_div(tiles.count(), most));
   c.shared = threads > 1 && g.groups * c.blocks < 3 * threads;
+  const int64_t subs = ceil_div(g.rows, k.nr);
+  if (c.shared && c.blocks > 1) {
+    // Panels that threads cannot share evenly: as many blocks for each of them.
+    const int64_t tasks = g.groups * c.blocks * subs;
+    const bool uneven = 9 * ceil_div(tasks, threads) * threads > 10 * tasks;
+    if (uneven) c.blocks = ceil_div(c.blocks, threads) * threads;
+  }
   if (!c.shared && c.blocks > 1 && c.blocks < 8 * threads) {
     c.blocks = ceil_div(c.blocks, threads) * threads;
   }
   c.block = std::max<int64_t>(1, ceil_div(tiles.count(), c.blocks));  // a batch may be empty
   c.fly = !prepared && c.blocks == 1;
 
-  const int64_t subs = ceil_div(g.rows, k.nr);
   // Panels of two cache lines: their sums leave the second-level cache to everything else.
   int64_t wide = std::max<int64_t>(1, 128 / (k.nr * item));
   if (c.shared) {
