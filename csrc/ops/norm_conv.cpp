@@ -10,13 +10,14 @@
 namespace fastconv {
 namespace {
 
+using T = float;
+
 constexpr int64_t kBlockBytes = int64_t{512} << 10;  // of normalized pixels
 
 bool pointwise(const ConvProblem& p) {
   return p.groups == 1 && p.taps() == 1 && p.unit_stride() && !p.padded();
 }
 
-template <class T>
 class Pixels : public NormConv {
  public:
   Pixels(ChannelNorm norm, Plan& plan, const ConvProblem& p)
@@ -96,6 +97,7 @@ class Pixels : public NormConv {
 
 std::shared_ptr<const NormConv> NormConv::of(const ChannelNorm& norm, Plan& plan,
                                              const Shape& input) {
+  if (plan.item() != sizeof(T)) return nullptr;
   const std::shared_ptr<const PlanEntry> entry = plan.entry(input);
   const ConvProblem& p = entry->problem;
   const bool clamps = plan.activation() <= Activation::relu6;
@@ -106,8 +108,7 @@ std::shared_ptr<const NormConv> NormConv::of(const ChannelNorm& norm, Plan& plan
   // Without a norm it is worth while where the input outweighs weights and result: each thread then
   // fetches its share of it alone, which another may have written.
   if (!norm && (p.n > 1 || p.c < 256 || p.c < 2 * p.k || p.in_plane() < p.k)) return nullptr;
-  if (plan.item() == 4) return std::make_shared<Pixels<float>>(norm, plan, p);
-  return std::make_shared<Pixels<double>>(norm, plan, p);
+  return std::make_shared<Pixels>(norm, plan, p);
 }
 
 }  // namespace fastconv
