@@ -146,23 +146,30 @@ void softmax_columns(const T* x, T* y, ptrdiff_t d, ptrdiff_t stride, ptrdiff_t 
   });
 }
 
-// V vectors of columns: a step down a column is far in memory, so that much is read at each.
+// V vectors of columns, `columns` in all: a step down a column is far in memory, so that much is
+// read at each.
 template <int V, class T>
-FC_INLINE void softmax_backward_lanes(const T* g, const T* y, T* dx, ptrdiff_t d, ptrdiff_t stride,
-                                      int lanes, bool logarithm) {
+__attribute__((noinline)) void softmax_backward_lanes(const T* g, const T* y, T* dx, ptrdiff_t d,
+                                                      ptrdiff_t stride, ptrdiff_t columns,
+                                                      bool logarithm) {
   constexpr int L = kLanes<T>;
+  int lanes[V];
+  FC_UNROLL for (int v = 0; v < V; ++v) {
+    const ptrdiff_t left = columns - v * L;
+    lanes[v] = left <= 0 ? 0 : left < L ? static_cast<int>(left) : L;
+  }
   Vec<T> s[V] = {};
   for (ptrdiff_t i = 0; i < d; ++i) {
     FC_UNROLL for (int v = 0; v < V; ++v) {
-      const Vec<T> gv = get(g + i * stride + v * L, lanes);
-      s[v] += logarithm ? gv : gv * get(y + i * stride + v * L, lanes);
+      const Vec<T> gv = get(g + i * stride + v * L, lanes[v]);
+      s[v] += logarithm ? gv : gv * get(y + i * stride + v * L, lanes[v]);
     }
   }
   for (ptrdiff_t i = 0; i < d; ++i) {
     FC_UNROLL for (int v = 0; v < V; ++v) {
       const ptrdiff_t at = i * stride + v * L;
-      const Vec<T> gv = get(g + at, lanes), yv = get(y + at, lanes);
-      put(dx + at, logarithm ? gv - exp<T>(yv) * s[v] : yv * (gv - s[v]), lanes);
+      const Vec<T> gv = get(g + at, lanes[v]), yv = get(y + at, lanes[v]);
+      put(dx + at, logarithm ? gv - exp<T>(yv) * s[v] : yv * (gv - s[v]), lanes[v]);
     }
   }
 }
@@ -171,13 +178,11 @@ template <class T>
 void softmax_backward_columns(const T* g, const T* y, T* dx, ptrdiff_t d, ptrdiff_t stride,
                               ptrdiff_t columns, bool logarithm) {
   constexpr int L = kLanes<T>;
-  ptrdiff_t j = 0;
-  for (; j + 8 * L <= columns; j += 8 * L) {
-    softmax_backward_lanes<8>(g + j, y + j, dx + j, d, stride, L, logarithm);
+  for (ptrdiff_t j = 0; j < columns; j += 4 * L) {
+    const ptrdiff_t some = columns - j < 4 * L ? columns - j : 4 * L;
+    const auto run = some > L ? softmax_backward_lanes<4, T> : softmax_backward_lanes<1, T>;
+    run(g + j, y + j, dx + j, d, stride, some, logarithm);
   }
-  each_vector<T>(columns - j, [&](ptrdiff_t i, int lanes) {
-    softmax_backward_lanes<1>(g + j + i, y + j + i, dx + j + i, d, stride, lanes, logarithm);
-  });
 }
 
 }  // namespace
