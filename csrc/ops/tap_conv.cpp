@@ -7,6 +7,7 @@
 #include "memory.h"
 #include "parallel.h"
 #include "tap_cut.h"
+#include "tap_weave.h"
 
 namespace fastconv {
 namespace {
@@ -160,7 +161,7 @@ class Run {
         multiply(g, view, k0, b, panels);
       }
     }
-    if (c_.temp) weave(temp, lanes, r1 - r0, b, to);
+    if (c_.temp) weave_phases(t_, c_, row_, temp, lanes, r1 - r0, b, to);
   }
 
  private:
@@ -322,59 +323,6 @@ class Run {
         g.b = view + z * slab_ + p * row_;
         next(b.extent(2));
       }
-    }
-  }
-
-  // From temp, [row][phase that is not zero][lane], into the result.
-  void weave(const T* temp, ptrdiff_t lanes, int64_t rows, const Block& b, ptrdiff_t to) const {
-    const bool flat = c_.mode == Lanes::flat;
-    const ptrdiff_t row = flat ? row_ : b.extent(2);
-    const ptrdiff_t slab = flat ? lanes / b.extent(0) : b.extent(1) * row;
-    const ptrdiff_t image = b.extent(0) * slab;
-    const Dims& ways = t_.ways;
-    int64_t phase = 0, slot = 0;
-    for (int64_t f0 = 0; f0 < ways[0]; ++f0) {
-      for (int64_t f1 = 0; f1 < ways[1]; ++f1, phase += ways[2]) {
-        for (int64_t r = 0; r < rows; ++r) {
-          for (int64_t n = 0; n < b.images; ++n) {
-            const T* from = temp + (r * c_.slots + slot) * lanes + n * image;
-            const ptrdiff_t base = to + n * t_.dst_image + r * t_.dst_row;
-            for (int64_t z = b.lo[0]; z < b.hi[0]; ++z, from += slab) {
-              if (z * ways[0] + f0 >= t_.out[0]) break;
-              for (int64_t p = b.lo[1]; p < b.hi[1] && p * ways[1] + f1 < t_.out[1]; ++p) {
-                weave_row(phase, from + (p - b.lo[1]) * row, lanes, b,
-                          base + ((z * ways[0] + f0) * t_.out[1] + p * ways[1] + f1) * t_.out[2]);
-              }
-            }
-          }
-        }
-        for (int64_t f2 = 0; f2 < ways[2]; ++f2) slot += !t_.empty(phase + f2);
-      }
-    }
-  }
-
-  // One row of the result, woven from the column phases that start with number `phase`.
-  void weave_row(int64_t phase, const T* from, ptrdiff_t lanes, const Block& b,
-                 ptrdiff_t at) const {
-    const auto& gemm = of_type<T>(*kernels().gemm);
-    const int64_t ways = t_.ways[2], x0 = b.lo[2] * ways;
-    const int64_t count = std::min(b.hi[2] * ways, t_.out[2]) - x0;
-    T* dst = t_.dst + at + x0;
-    const T* residual = t_.residual ? t_.residual + at + x0 : nullptr;
-    const auto next = [&](int64_t f) {
-      if (t_.phases() > 1 && t_.empty(phase + f)) return static_cast<const T*>(nullptr);
-      const T* it = from;
-      from += lanes;
-      return it;
-    };
-    if (ways > 1 && ways <= kMostWoven) {
-      const T* columns[kMostWoven];
-      for (int64_t f = 0; f < ways; ++f) columns[f] = next(f);
-      return gemm.weave(columns, static_cast<int>(ways), residual, count, t_.lo, t_.hi, dst);
-    }
-    for (int64_t f = 0; f < ways && f < count; ++f) {
-      gemm.spread(next(f), ways, residual ? residual + f : nullptr, (count - f + ways - 1) / ways,
-                  t_.lo, t_.hi, dst + f);
     }
   }
 
