@@ -152,7 +152,9 @@ double weight_cost(const ConvProblem& p, size_t item, bool) {
   const double pairs = static_cast<double>(p.k * p.cg());
   // Every tap of a pair of planes ends as the sum of a vector's lanes.
   if (reads_planes_for_weight(p, item)) return plane_cost(p, p.out, pairs, 0.9, taps * 4, lanes);
-  return pairs * (static_cast<double>(p.n) * vectors_of(p.out, lanes) * (taps * kProduct + 2) +
+  // A lone row of the gradient is loaded for every few taps.
+  const double product = kProduct * (p.out[1] == 1 ? 3 : 1);
+  return pairs * (static_cast<double>(p.n) * vectors_of(p.out, lanes) * (taps * product + 2) +
                   taps * 8 + kPlane) +
          fill_cost(p.n * p.c, p.in, lanes);
 }

@@ -71,7 +71,7 @@ bool any_problem(const ConvProblem&) {
 double cost(const ConvProblem& p, size_t item, bool) {
   const double lanes = kernels().vector_bytes / static_cast<double>(item);
   const double best = std::min(positions_cost(p, lanes), outputs_cost(p, lanes));
-  return static_cast<double>(p.groups) * best;
+  return static_cast<double>(p.groups) * best + 4500;
 }
 
 size_t workspace(const ConvProblem& p, size_t item, int threads, bool) {

@@ -55,6 +55,11 @@ Work work(const ConvProblem& given, Direction direction, size_t item) {
   return w;
 }
 
+// Tables of the phases.
+double calls(const Work& w) {
+  return w.input ? 3000 : 0;
+}
+
 // Products on tiles of rows; few rows are too few sums to hide the latency.
 double products(const Work& w, double vectors) {
   const double rows = w.rows * (w.merged ? w.ways : 1);
@@ -75,9 +80,10 @@ double im2col_cost(const ConvProblem& p, Direction direction, size_t item) {
   // Weights are turned once a call.
   const double turns =
       w.input ? (w.as_it_lies ? 1.8 : 0.8) * static_cast<double>(p.groups) * w.rows * w.depth : 0;
-  return turns + w.times * ((w.input && !w.as_it_lies ? 1.03 : 0.92) * products(w, vectors) +
-                            pack * w.depth * vectors + (w.as_it_lies ? 0 : 3.6 * w.filled) +
-                            4 * w.results(w.rows * vectors, 2) + tiny + 500);
+  return calls(w) + turns +
+         w.times * ((w.input && !w.as_it_lies ? 1.03 : 0.92) * products(w, vectors) +
+                    pack * w.depth * vectors + (w.as_it_lies ? 0 : 3.6 * w.filled) +
+                    4 * w.results(w.rows * vectors, 2) + tiny + 500);
 }
 
 double direct_cost(const ConvProblem& p, Direction direction, size_t item) {
@@ -94,9 +100,12 @@ double direct_cost(const ConvProblem& p, Direction direction, size_t item) {
   // Weights are turned once a call where there are pixels enough.
   const bool turned = w.input && static_cast<double>(p.n) * w.p * w.q >= 32 * w.lanes;
   const double turns = turned ? 0.8 * static_cast<double>(p.groups) * w.rows * w.depth : 0;
-  const double slow = !w.input ? 1.04 : turned ? 1.06 : 1.15;
-  return turns + w.times * (slow * products(w, vectors) + 4.2 * w.filled +
-                            2.8 * w.results(w.rows * vectors, 3) + 104 * w.ways * tiles + 600);
+  // As stored, the lines of a tile's weights may throw each other out of the first-level cache.
+  const bool thrash = p.c * p.taps() * static_cast<int64_t>(item) % 2048 == 0;
+  const double slow = !w.input ? 1.04 : turned ? 1.06 : thrash ? 1.6 : 1.15;
+  return calls(w) + turns +
+         w.times * (slow * products(w, vectors) + 4.2 * w.filled +
+                    2.8 * w.results(w.rows * vectors, 3) + 104 * w.ways * tiles + 900);
 }
 
 double broadcast_cost(const ConvProblem& p, Direction direction, size_t item, bool prepared) {

@@ -115,7 +115,7 @@ double cost(const ConvProblem& p, size_t item, bool) {
   const int64_t plane = p.out_plane();
   const double turned = plane == 1 ? 5 : plane <= 128 ? 0.25 : 2.2;
   return static_cast<double>(p.groups) *
-         (pixels * kg * vectors * 0.48 + kg * vectors * 7 + (kg + cg) * pixels * turned);
+         (pixels * kg * vectors * 0.42 + kg * vectors * 7 + (kg + cg) * pixels * turned);
 }
 
 size_t nothing(const ConvProblem&, size_t) {

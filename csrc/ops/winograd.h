@@ -43,6 +43,7 @@ struct Windows {
   int64_t lanes;  // of a vector: parts are whole ones apart
 
   bool plain() const { return height == 3 && width == 3; }
+  bool small() const { return height <= 3 && width <= 3 && !plain(); }
   int64_t across() const { return ceil_div(width, 3); }
   int64_t pitch() const { return ceil_div(channels, lanes) * lanes; }
   int64_t depth() const { return (ceil_div(height, 3) * across() - 1) * pitch() + channels; }

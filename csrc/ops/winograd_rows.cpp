@@ -97,7 +97,8 @@ double cost(const ConvProblem& p, size_t item, bool prepared) {
                        : all >= kNearFilters                                         ? 17
                        : all >= kManyFilters || (out_vectors <= 2 && channels >= 64) ? 12.5
                                                                                      : 8;
-  const double sums = channels * std::max(tiles * 0.54, fetch) + tiles * (channels < 32 ? 5 : 2.5);
+  const double sums = channels * std::max(tiles * (g.window.small() ? 0.65 : 0.54), fetch) +
+                      tiles * (channels < 32 ? 5 : 2.5);
   const double product = points * out_vectors * sums;
   const double group = p.groups > 1 && M == 4 ? 4000 : 0;
   const double far = g.window.plain() ? 0 : winograd::far_points(points, channels, tiles, item);

@@ -299,7 +299,7 @@ double cost(const ConvProblem& p, size_t item, bool) {
   const double turn = window.plain() ? 0 : 9 * lanes;  // parts to where they are in windows
   const double c_vectors = std::ceil(cg / lanes);
   const double k_vectors = std::ceil(static_cast<double>(p.kg()) / lanes);
-  const double product = points * cg * k_vectors * (tiles * 0.58 + 3);
+  const double product = points * cg * k_vectors * (tiles * (window.small() ? 0.75 : 0.58) + 3);
   const double far = window.plain() ? 0 : far_points(points, cg, tiles, item);
   return static_cast<double>(p.groups) * (far + (c_vectors + k_vectors) * tiles * points * 6.9 +
                                           product + cg * k_vectors * (points * 2.5 + turn)) +
