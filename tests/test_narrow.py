@@ -138,3 +138,11 @@ def test_paddings_of_other_libraries_in_layers() -> None:
         assert layer(fastconv.ones(1, 2, 7, 8)).shape == (1, 3, 4, 4)
     with pytest.raises(ValueError, match="padding_mode='zeros'"):
         fastconv.nn.Conv2d(2, 3, 3, padding="same_lower", padding_mode="reflect")
+
+
+def test_bfloat16_has_a_name_where_its_package_is() -> None:
+    if len(HALVES) == 1:
+        with pytest.raises(AttributeError, match="ml_dtypes"):
+            _ = fastconv.bfloat16
+    else:
+        assert fastconv.ones(2).to(fastconv.bfloat16).dtype == fastconv.bfloat16

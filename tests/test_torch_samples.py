@@ -56,7 +56,8 @@ def _samples(op: Any, dtype: str, gradients: bool = True) -> Any:
         return
     torch.manual_seed(0)
     for sample in op.sample_inputs("cpu", kind, requires_grad=gradients and op.supports_autograd):
-        if not (op.name in RANDOM and sample.kwargs.get("training")):
+        random = op.name in RANDOM and sample.kwargs.get("training")
+        if not (random or sample.kwargs.get("dropout_p")):
             yield sample
 
 

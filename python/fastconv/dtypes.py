@@ -59,6 +59,17 @@ bool = np.dtype(np.bool_)
 finfo, iinfo = np.finfo, np.iinfo
 e, inf, nan, pi = math.e, math.inf, math.nan, math.pi
 
+
+def __getattr__(name: str) -> Any:
+    if name != "bfloat16":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise AttributeError("bfloat16 is a type of the package ml_dtypes; install it") from None
+    return np.dtype(ml_dtypes.bfloat16)
+
+
 _default: DType = float32
 
 

@@ -9,12 +9,10 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 __all__ = [
-    "detect_anomaly",
     "enable_grad",
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
-    "set_detect_anomaly",
     "set_grad_enabled",
 ]
 

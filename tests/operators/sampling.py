@@ -1,4 +1,4 @@
-"""Positions of any kind: grids, what lies at them, rows of tables."""
+"""Positions of any kind: grids, what lies at them, rows of tables, attention."""
 
 from __future__ import annotations
 
@@ -90,7 +90,30 @@ def _embedding(rows: Any, weight: Any, *_: Any, **__: Any) -> Any:
     return np.stack([weight[i] for i in rows.ravel()]).reshape(*rows.shape, -1)
 
 
+def _attention(
+    q: Any, k: Any, v: Any, mask: Any = None, p: float = 0, causal: bool = False, scale: Any = None
+) -> Any:
+    scores = np.einsum("...le,...se->...ls", q, k) * (
+        q.shape[-1] ** -0.5 if scale is None else scale
+    )
+    mask = np.tri(*scores.shape[-2:], dtype=bool) if causal else mask
+    weights = np.exp(scores if mask is None or mask.dtype == bool else scores + mask)
+    if mask is not None and mask.dtype == bool:
+        weights = weights * mask
+    total = weights.sum(-1, keepdims=True)
+    return np.where(total > 0, weights / np.where(total > 0, total, 1), 0) @ v
+
+
+Q, K, V = a(2, 3, 4), a(2, 5, 4), a(2, 5, 6)
+SEEN = Fixed(np.random.default_rng(5).random((3, 5)) > 0.4)
+BLIND = Fixed(np.arange(15).reshape(3, 5) < 5)  # two rows see nobody
+
 ROWS = [
+    Row("scaled_dot_product_attention", _attention,
+        [call(Q, K, V), call(Q, K, V, SEEN), call(Q, K, V, BLIND), call(Q, K, V, a(2, 3, 5)),
+         call(Q, K, V, None, 0.0, True), call(a(3, 4), a(5, 4), a(5, 2), scale=0.3)],
+        bad=[bad(ValueError, "expected query (..., L, E)", Q, a(2, 5, 3), V),
+             bad(ValueError, "not both", Q, K, V, SEEN, 0.0, True)]),
     Row("grid_sample", _grid_sample,
         [call(X, GRID, m, p, c) for m in ("bilinear", "nearest", "bicubic")
          for p in ("zeros", "border", "reflection") for c in (False, True)]

@@ -10,6 +10,7 @@ stands beside its operator, and as a plain function of arrays (``conv2d_backward
 from __future__ import annotations
 
 from . import arithmetic as _arithmetic
+from . import attention as _attention
 from . import backward as _backward
 from . import bits as _bits
 from . import blocks as _blocks
@@ -53,6 +54,7 @@ from . import stacking as _stacking
 from . import variance as _variance
 from . import vector_norm as _vector_norm
 from .arithmetic import *
+from .attention import *
 from .backward import *
 from .bits import *
 from .blocks import *
@@ -98,6 +100,7 @@ from .vector_norm import *
 
 __all__: list[str] = []
 __all__ += _arithmetic.__all__
+__all__ += _attention.__all__
 __all__ += _backward.__all__
 __all__ += _bits.__all__
 __all__ += _blocks.__all__
