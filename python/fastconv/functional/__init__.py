@@ -26,6 +26,7 @@ from . import dropout as _dropout
 from . import einsum as _einsum
 from . import elementwise as _elementwise
 from . import embedding as _embedding
+from . import exponential as _exponential
 from . import extrema as _extrema
 from . import indexing as _indexing
 from . import joining as _joining
@@ -70,6 +71,7 @@ from .dropout import *
 from .einsum import *
 from .elementwise import *
 from .embedding import *
+from .exponential import *
 from .extrema import *
 from .indexing import *
 from .joining import *
@@ -116,6 +118,7 @@ __all__ += _dropout.__all__
 __all__ += _einsum.__all__
 __all__ += _elementwise.__all__
 __all__ += _embedding.__all__
+__all__ += _exponential.__all__
 __all__ += _extrema.__all__
 __all__ += _indexing.__all__
 __all__ += _joining.__all__

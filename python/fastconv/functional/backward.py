@@ -15,6 +15,7 @@ from ._tools import array_first
 from .blocks import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from .channel_norm import normalize
 from .class_loss import cross_entropy
+from .exponential import celu
 from .likelihood_loss import gaussian_nll_loss, poisson_nll_loss
 from .linear import bilinear
 from .loss import (
@@ -51,7 +52,7 @@ from .pooling_more import (
     max_unpool2d,
     max_unpool3d,
 )
-from .rectifiers import celu, threshold
+from .rectifiers import threshold
 from .resample import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, interpolate
 from .row_norm import rms_norm
 from .sigmoids import hardshrink, logsigmoid, softshrink, softsign, tanhshrink

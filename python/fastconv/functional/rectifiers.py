@@ -19,11 +19,6 @@ from ._tools import array_first, compiled, row, row_backward, sum_to
 from .narrow import in_float32
 
 __all__ = [
-    "celu",
-    "celu_",
-    "elu",
-    "elu_",
-    "elu_backward",
     "hardtanh",
     "hardtanh_",
     "hardtanh_backward",
@@ -39,9 +34,6 @@ __all__ = [
     "relu_backward",
     "rrelu",
     "rrelu_",
-    "selu",
-    "selu_",
-    "selu_backward",
     "threshold",
     "threshold_",
 ]
@@ -271,109 +263,6 @@ def prelu(input: Operand, weight: Operand) -> Result:
     )
 
 
-def elu_backward(grad_output: Array, input: Array, alpha: float = 1.0) -> Any:
-    """Gradient of :func:`elu`."""
-    return row_backward(
-        "elu", lambda g, x: g * np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0))), alpha, 1
-    )(grad_output, input)
-
-
-def elu(input: Operand, alpha: float = 1.0, inplace: bool = False) -> Result:
-    """`input` where positive, else ``alpha * (exp(input) - 1)``.
-
-    Parameters
-    ----------
-    input : array of any shape
-    alpha : float
-        Minus the level towards which negative values go.
-    inplace : bool
-        Write into `input` and return it.
-
-    Returns
-    -------
-    array or Tensor
-        Of the input's shape.
-
-    Notes
-    -----
-    Clevert, Unterthiner and Hochreiter, arXiv 1511.07289.
-    """
-    return activation(
-        "Elu",
-        input,
-        inplace,
-        row("elu", lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))), alpha, 1),
-        lambda g, x: elu_backward(g, x, alpha),
-    )
-
-
-def celu(input: Operand, alpha: float = 1.0, inplace: bool = False) -> Result:
-    """`input` where positive, else ``alpha * (exp(input / alpha) - 1)``.
-
-    Parameters
-    ----------
-    input : array of any shape
-    alpha : float
-        Minus the level towards which negative values go; the slope at 0 is 1 for any.
-    inplace : bool
-        Write into `input` and return it.
-
-    Returns
-    -------
-    array or Tensor
-        Of the input's shape.
-
-    Notes
-    -----
-    Barron, arXiv 1704.07483.
-    """
-    return activation(
-        "Celu",
-        input,
-        inplace,
-        row(
-            "celu", lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)), alpha
-        ),
-        row_backward(
-            "celu", lambda g, x: g * np.where(x > 0, 1, np.exp(np.minimum(x, 0) / alpha)), alpha
-        ),
-    )
-
-
-_SELU_ALPHA = 1.6732632423543772848170429916717
-_SELU_SCALE = 1.0507009873554804934193349852946
-
-
-def selu_backward(grad_output: Array, input: Array) -> Any:
-    """Gradient of :func:`selu`."""
-    return _selu_backward(grad_output, input)
-
-
-_selu = row(
-    "elu",
-    lambda x: _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0))),
-    _SELU_ALPHA,
-    _SELU_SCALE,
-)
-_selu_backward = row_backward(
-    "elu",
-    lambda g, x: g * np.where(x > 0, 1, _SELU_ALPHA * np.exp(np.minimum(x, 0))) * _SELU_SCALE,
-    _SELU_ALPHA,
-    _SELU_SCALE,
-)
-
-
-def selu(input: Operand, inplace: bool = False) -> Result:
-    """:func:`elu` with the constants that keep mean 0 and variance 1 (Klambauer et al., 2017)."""
-    return activation(
-        "Selu",
-        input,
-        inplace,
-        _selu,
-        selu_backward,
-    )
-
-
 def threshold(input: Operand, threshold: float, value: float, inplace: bool = False) -> Result:
     """`input` where above `threshold`, else `value`.
 
@@ -403,9 +292,6 @@ def threshold(input: Operand, threshold: float, value: float, inplace: bool = Fa
     )
 
 
-celu_ = in_place(celu)
-elu_ = in_place(elu)
 hardtanh_ = in_place(hardtanh)
 rrelu_ = in_place(rrelu)
-selu_ = in_place(selu)
 threshold_ = in_place(threshold)
