@@ -14,6 +14,7 @@ namespace {
 // How the work is cut. Nothing here changes the order in which an output is summed.
 struct Cut {
   int64_t points;
+  int64_t depth;                       // of the product: channels of all parts of a window
   int64_t blocks, block;               // of tiles, and the tiles of the largest
   int64_t panels, panel;               // of rows, and the lanes of one: whole register tiles
   int64_t chunk;                       // channels of a product
@@ -33,7 +34,7 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
   c.points = (tiles.m + 2) * (tiles.m + 2);
   // Where all filters stay in the second-level cache, so does a block's points. Elsewhere the
   // filters come from memory, once for every block: blocks are as large as their sums allow.
-  const int64_t depth = g.window.depth();
+  const int64_t depth = c.depth = g.window.depth();
   const bool resident = c.points * depth * g.rows * item <= l2 / 2;
   const int64_t fits = l2 / 6 / (c.points * depth * item);
   const int64_t most =
@@ -231,16 +232,17 @@ struct Pieces {
   // A panel of rows for a block of tiles whose points are in v.
   void rows(int64_t group, int64_t block, int64_t panel, const T* v, T* own_filters, T* m) const {
     const int64_t r0 = panel * c.panel, lanes = std::min(c.panel, g.rows - r0);
+    const int64_t count = first(block + 1) - first(block);
     if (c.fly) {
       for (int64_t chunk = 0; chunk < c.chunks; ++chunk) {
-        const int64_t ch = chunk * c.chunk, depth = std::min(c.chunk, g.window.depth() - ch);
+        const int64_t ch = chunk * c.chunk, depth = std::min(c.chunk, c.depth - ch);
         for (int64_t s = 0; s < lanes; s += k.nr) {
           filters_to_points<T, M>(g, group, r0 + s, ch, depth, own_filters + s / k.nr * c.u_sub,
                                   c.u_point);
         }
         for (int64_t i = 0; i < c.points; ++i) {
           const ptrdiff_t at = chunk * c.v_chunk + i * c.v_point;
-          product(block, chunk, lanes, v + at, v + at + c.v_point, own_filters + i * c.u_point,
+          product(count, chunk, lanes, v + at, v + at + c.v_point, own_filters + i * c.u_point,
                   m + i * c.m_point);
         }
       }
@@ -250,7 +252,7 @@ struct Pieces {
         for (int64_t chunk = 0; chunk < c.chunks; ++chunk) {
           const T* a = v + chunk * c.v_chunk + i * c.v_point;
           const T* next = chunk + 1 < c.chunks ? a + c.v_chunk : v + (i + 1) * c.v_point;
-          product(block, chunk, lanes, a, next, u + i * c.u_point + chunk * c.chunk * k.nr,
+          product(count, chunk, lanes, a, next, u + i * c.u_point + chunk * c.chunk * k.nr,
                   m + i * c.m_point);
         }
       }
@@ -259,7 +261,7 @@ struct Pieces {
   }
 
   // The product of a chunk of channels at one point; the next one reads next_a.
-  void product(int64_t block, int64_t chunk, int64_t lanes, const T* a, const T* next_a, const T* b,
+  void product(int64_t count, int64_t chunk, int64_t lanes, const T* a, const T* next_a, const T* b,
                T* sums) const {
     const int64_t subs = ceil_div(lanes, k.nr);
     WinogradProduct<T> p{};
@@ -268,8 +270,8 @@ struct Pieces {
     p.a_k = 1;
     p.b_k = k.nr;
     p.c_row = c.panel;
-    p.rows = first(block + 1) - first(block);
-    p.depth = std::min(c.chunk, g.window.depth() - chunk * c.chunk);
+    p.rows = count;
+    p.depth = std::min(c.chunk, c.depth - chunk * c.chunk);
     p.resume = chunk > 0;
     p.far_b_count = c.fetch_u ? p.depth * k.nr : 0;
     for (int64_t s = 0; s < subs; ++s) {
@@ -355,14 +357,14 @@ void correlate(const Correlation<T>& g, const void* prepared, char* scratch, int
   if (!c.shared) {
     parallel_for(units, threads, [&](int64_t unit, int thread) {
       T* v = reinterpret_cast<T*>(own + thread * size.per_thread());
-      for (int64_t at = 0; at < g.window.depth(); at += lanes) {
+      for (int64_t at = 0; at < c.depth; at += lanes) {
         pieces.input(unit / c.blocks, unit % c.blocks, at, v);
       }
       for (int64_t panel = 0; panel < c.panels; ++panel) rows(unit, panel, v, thread);
     });
     return;
   }
-  const int64_t vectors = ceil_div(g.window.depth(), lanes);
+  const int64_t vectors = ceil_div(c.depth, lanes);
   const ptrdiff_t unit_points = c.chunks * c.v_chunk;
   parallel_for(units * vectors, threads, [&](int64_t task, int) {
     const int64_t unit = task / vectors;
