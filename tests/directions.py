@@ -70,6 +70,7 @@ n1c530h7w7 k30r1s1
 n1c40h3w11 k12r1s1
 n7c33h5w4 k40r1s1 s2
 n0c3h5w5 k2r3s3
+n0c4h3w9 k5r1s3 p0x1
 n3c2w13 k4s4 p3 s3
 n2c16w67 k16s3 p1
 n2c6w150 k7s3 p1

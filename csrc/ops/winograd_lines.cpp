@@ -26,7 +26,8 @@ Block largest_block(const Line& g, bool whole) {
     if (n == 0) return int64_t{1};
     return ceil_div(n, ceil_div(n, std::max<int64_t>(1, std::min(n, fit))));
   };
-  Block b{0, g.images, 0, g.before, 0, g.out};
+  // A batch may be empty.
+  Block b{0, std::max<int64_t>(1, g.images), 0, g.before, 0, g.out};
   if (whole) return b;
   b.images = some(g.images, pixels / (g.before * g.after * tiles));
   if (g.turned ? g.before >= 32 : tiles * g.after <= pixels) {
