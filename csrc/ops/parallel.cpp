@@ -95,9 +95,9 @@ bool single_thread_only() {
 
 int useful_threads(double flops, int threads) {
   if (threads <= 1) return 1;
-  // Some 20 microseconds of one core's work for each thread, since waking one costs several; a
-  // sixth of that where they are awake: having worked, they spin for a while before they sleep.
-  constexpr double kAsleep = 3e6, kAwake = 0.5e6;
+  // Some 20 microseconds of one core's work for each thread, since waking one costs several; less
+  // than half of that where they are awake: having worked, they spin for a while before they sleep.
+  constexpr double kAsleep = 3e6, kAwake = 1.2e6;
   constexpr int64_t kSpin = 5'000'000;  // nanoseconds, with what they may have worked since
   if (flops < 2 * kAwake) return 1;
   const int64_t now = std::chrono::steady_clock::now().time_since_epoch() / 1ns;

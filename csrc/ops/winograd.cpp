@@ -26,6 +26,8 @@ struct Cut {
   int64_t chunks;
 };
 
+constexpr int64_t kFewTiles = 6;  // still worth a block of their own
+
 template <class T>
 Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared) {
   const auto& k = table<T>();
@@ -42,17 +44,23 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
   c.blocks = std::max<int64_t>(1, ceil_div(tiles.count(), most));
   c.shared = threads > 1 && g.groups * c.blocks < 3 * threads;
   const int64_t subs = ceil_div(g.rows, k.nr);
-  if (c.shared && c.blocks > 1) {
+  // Too few panels for the threads, or so few filters that bringing them to points twice costs less
+  // than what threads would read of each other's points: each has tiles of its own.
+  const bool alone = c.shared && c.blocks <= threads && (g.groups * subs < threads || resident);
+  if (alone) {
+    c.blocks = std::min<int64_t>(threads, std::max<int64_t>(1, tiles.count() / kFewTiles));
+    c.shared = false;
+  } else if (c.shared && c.blocks > 1) {
     // Panels that threads cannot share evenly: as many blocks for each of them.
     const int64_t tasks = g.groups * c.blocks * subs;
     const bool uneven = 9 * ceil_div(tasks, threads) * threads > 10 * tasks;
     if (uneven) c.blocks = ceil_div(c.blocks, threads) * threads;
   }
-  if (!c.shared && c.blocks > 1 && c.blocks < 8 * threads) {
+  if (!c.shared && !alone && c.blocks > 1 && c.blocks < 8 * threads) {
     c.blocks = ceil_div(c.blocks, threads) * threads;
   }
   c.block = std::max<int64_t>(1, ceil_div(tiles.count(), c.blocks));  // a batch may be empty
-  c.fly = !prepared && c.blocks == 1;
+  c.fly = !prepared && (c.blocks == 1 || alone);
 
   // Panels of two cache lines: their sums leave the second-level cache to everything else.
   int64_t wide = std::max<int64_t>(1, 128 / (k.nr * item));
@@ -186,10 +194,15 @@ void filters_to_points(const Correlation<T>& g, int64_t group, int64_t row, int6
 template <class T, int M>
 void all_filters(const Correlation<T>& g, T* u, int threads) {
   const int64_t nr = table<T>().nr, subs = ceil_div(g.rows, nr);
-  const ptrdiff_t u_point = padded<T>(g.window.depth() * nr), u_sub = (M + 2) * (M + 2) * u_point;
-  parallel_for(g.groups * subs, threads, [&](int64_t i, int) {
-    filters_to_points<T, M>(g, i / subs, i % subs * nr, 0, g.window.depth(), u + i * u_sub,
-                            u_point);
+  const int64_t depth = g.window.depth();
+  const ptrdiff_t u_point = padded<T>(depth * nr), u_sub = (M + 2) * (M + 2) * u_point;
+  // Of few rows some channels at a time.
+  const int64_t most = threads > 1 && g.groups * subs < 3 * threads ? 16 : depth,
+                chunks = ceil_div(depth, most);
+  parallel_for(g.groups * subs * chunks, threads, [&](int64_t task, int) {
+    const int64_t i = task / chunks, first = task % chunks * most;
+    filters_to_points<T, M>(g, i / subs, i % subs * nr, first, std::min(most, depth - first),
+                            u + i * u_sub + first * nr, u_point);
   });
 }
 
