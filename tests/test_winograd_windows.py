@@ -84,6 +84,21 @@ def test_threads_change_no_bit(line: str, algorithm: str) -> None:
         assert_within(found, truth(direction, problem, data), bound)
 
 
+@pytest.mark.parametrize("algorithm", ["winograd", "winograd2"])
+def test_more_threads_than_tiles(algorithm: str) -> None:
+    problem = parse("n110c256h4w4 k256r3s3 p1")
+    data = operands(problem, "float32", "normals")
+    before = _core.get_num_threads()
+    try:
+        _core.set_num_threads(1)
+        alone = [bits(run(d, problem, data, algorithm)) for d in DIRECTIONS]
+        for threads in (100, 160):
+            _core.set_num_threads(threads)
+            assert [bits(run(d, problem, data, algorithm)) for d in DIRECTIONS] == alone
+    finally:
+        _core.set_num_threads(before)
+
+
 @pytest.mark.parametrize("length", range(1, 41))
 def test_every_remainder_along_a_line(length: int) -> None:
     for line in (f"n1c4w{length} k5s3 p1", f"n1c4h{length}w3 k5r5s1 p3x0"):

@@ -59,7 +59,9 @@ Cut cut(const Correlation<T>& g, const Tiles& tiles, int threads, bool prepared)
   if (!c.shared && !alone && c.blocks > 1 && c.blocks < 8 * threads) {
     c.blocks = ceil_div(c.blocks, threads) * threads;
   }
-  c.block = std::max<int64_t>(1, ceil_div(tiles.count(), c.blocks));  // a batch may be empty
+  // A block has a tile at least, whatever the number of threads; a batch may be empty.
+  c.blocks = std::max<int64_t>(1, std::min(c.blocks, tiles.count()));
+  c.block = std::max<int64_t>(1, ceil_div(tiles.count(), c.blocks));
   c.fly = !prepared && (c.blocks == 1 || alone);
 
   // Panels of two cache lines: their sums leave the second-level cache to everything else.
