@@ -147,10 +147,11 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   c.row_parts = 1;
   const int64_t pieces = c.pieces(t.groups);
   if (threads > 1 && pieces < 3 * threads) {
-    // Every part packs the pixels anew: where there are fewer blocks than threads, large parts.
+    // Every part packs the pixels anew: large ones, unless that is not a fair share of the blocks.
     const int64_t fewest = ceil_div(threads, pieces), most = ceil_div(3 * threads, pieces);
     const int64_t large = std::max(fewest, std::min(most, t.rows / (4 * mr)));
-    c.row_parts = std::min(ceil_div(t.rows, mr), pieces < threads ? large : most);
+    c.row_parts =
+        std::min(ceil_div(t.rows, mr), pieces < threads || pieces % threads == 0 ? large : most);
   }
   if (c.temp) {
     const int64_t row_bytes = std::max<int64_t>(1, c.slots * c.lanes * item);
