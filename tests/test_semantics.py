@@ -117,6 +117,27 @@ def test_an_empty_batch(dtype: str) -> None:
     assert fastconv.avg_pool2d_backward(pooled, x, 2).shape == x.shape
 
 
+@pytest.mark.parametrize("algorithm", [*_core.algorithms("forward"), "auto"])
+def test_an_empty_batch_on_threads(algorithm: str) -> None:
+    """Many weights alone are worth threads, and then there is nothing to share."""
+    before = _core.get_num_threads()
+    _core.set_num_threads(3)
+    try:
+        for x, w in (((0, 256, 9, 8), (256, 256, 3, 3)), ((0, 160, 12), (128, 160, 5))):
+            rank = len(x) - 2
+            how = (1,) * rank, ((1, 1),) * rank, (1,) * rank, 1
+            shape, _, known = _core.conv_rows(rank, "forward", x, w, *how, 4)
+            if algorithm == "auto" or any(row[0] == algorithm and row[2] for row in known):
+                data = np.zeros(x, "f4"), np.zeros(w, "f4")
+                y = _core.conv(rank, *data, None, *how, None, None, algorithm, None)
+                assert y.shape == shape
+                dx = _core.conv_input_grad(rank, x, data[1], y, *how, "auto")
+                dw = _core.conv_weight_grad(rank, data[0], w, y, *how, "auto")
+                assert (dx.shape, dw.any()) == (x, False)
+    finally:
+        _core.set_num_threads(before)
+
+
 def test_no_input_channels_gives_the_bias() -> None:
     """PyTorch returns no channels and drops the bias; a sum over nothing is zero."""
     x, w, b = np.zeros((2, 0, 5, 6), "f4"), np.zeros((4, 0, 3, 3), "f4"), integers((4,))

@@ -84,6 +84,14 @@ def test_threads_change_no_bit(line: str, algorithm: str) -> None:
         assert_within(found, truth(direction, problem, data), bound)
 
 
+def test_doubles_have_the_scratch_of_the_row_that_runs_them() -> None:
+    for direction in DIRECTIONS:
+        shapes = ((17, 32, 13), (40, 32, 3))
+        rows = _core.conv_rows(1, direction, *shapes, (1,), ((1, 1),), (1,), 1, 8)[2]
+        scratch = {name: size for name, _, _, _, size in rows}
+        assert scratch["winograd_lines"] >= scratch["im2col"]
+
+
 @pytest.mark.parametrize("algorithm", ["winograd", "winograd2"])
 def test_more_threads_than_tiles(algorithm: str) -> None:
     problem = parse("n110c256h4w4 k256r3s3 p1")

@@ -145,7 +145,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   // Rows are split when there are too few blocks for the threads, or when the result kept aside
   // would grow large.
   c.row_parts = 1;
-  const int64_t pieces = c.pieces(t.groups);
+  const int64_t pieces = std::max<int64_t>(1, c.pieces(t.groups));  // none of an empty batch
   if (threads > 1 && pieces < 3 * threads) {
     // Every part packs the pixels anew: large ones, unless that is not a fair share of the blocks.
     const int64_t fewest = ceil_div(threads, pieces), most = ceil_div(3 * threads, pieces);

@@ -148,7 +148,7 @@ size_t own_bytes(const ConvProblem& p, int threads, bool prepared) {
 template <Direction D>
 size_t workspace(const ConvProblem& p, size_t item, int threads, bool prepared) {
   ConvProblem some = p;
-  if (D != Direction::weight) some.n = std::min<int64_t>(p.n, 1);
+  if (D != Direction::weight && item == 4) some.n = std::min<int64_t>(p.n, 1);  // run again
   const size_t own = item == 4 ? own_bytes<D>(p, threads, prepared) : 0;
   return Carver::bytes<char>(p.n) + Carver::bytes<char>(0) +
          std::max(own, plain_row<D>().workspace(some, item, threads, false));
