@@ -64,7 +64,7 @@ void correlate_pieces(const ConvCall<T>& call, bool forward, int tile) {
     g.hi = hi;
   }
   std::fill_n(not_finite, m.q.n, 0);
-  const auto way = tile == 4 ? correlate<T, 4> : correlate<T, 2>;
+  const auto way = tile == 4 ? correlate<T, outputs_of(sizeof(T), 4)> : correlate<T, 2>;
   way(g, call.prepared, carver.take<char>(0), call.threads, not_finite);
   if (m.woven()) {
     put_together<T>(m, phases, call.residual, lo, hi, call.result, call.threads);
@@ -101,7 +101,7 @@ void weight_of_pieces(const ConvCall<T>& call, int tile) {
   T* const parts = m.as_it_lies ? call.result : carver.take<T>(m.q.k * m.q.c / m.q.groups * 9);
   lowered.result = parts;
   lowered.scratch = carver.take<char>(0);
-  const auto way = tile == 4 ? weight_gradient<T, 4> : weight_gradient<T, 2>;
+  const auto way = tile == 4 ? weight_gradient<T, outputs_of(sizeof(T), 4)> : weight_gradient<T, 2>;
   if (!way(lowered)) return kIm2colWeight.runner<T>().run(call);
   if (m.as_it_lies) return;
   put_weight(p, m, parts, call.result, call.threads);
@@ -125,7 +125,7 @@ void prepare_pieces(const ConvProblem& p, bool input, int tile, const T* weight,
     take_weight(p, m, input, weight, reinterpret_cast<T*>(scratch.data()), threads);
     weight = reinterpret_cast<const T*>(scratch.data());
   }
-  const auto way = tile == 4 ? prepare_filters<T, 4> : prepare_filters<T, 2>;
+  const auto way = tile == 4 ? prepare_filters<T, outputs_of(sizeof(T), 4)> : prepare_filters<T, 2>;
   way(correlation(p, m, input, weight), prepared, threads);
 }
 
