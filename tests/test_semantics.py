@@ -123,9 +123,13 @@ def test_an_empty_batch_on_threads(algorithm: str) -> None:
     before = _core.get_num_threads()
     _core.set_num_threads(3)
     try:
-        for x, w in (((0, 256, 9, 8), (256, 256, 3, 3)), ((0, 160, 12), (128, 160, 5))):
+        for x, w in (
+            ((0, 256, 9, 8), (256, 256, 3, 3)),
+            ((0, 160, 12), (128, 160, 5)),
+            ((0, 256, 6, 5, 5), (256, 16, 3, 5, 5)),
+        ):
             rank = len(x) - 2
-            how = (1,) * rank, ((1, 1),) * rank, (1,) * rank, 1
+            how = (1,) * rank, ((1, 1),) * rank, (1,) * rank, x[1] // w[1]
             shape, _, known = _core.conv_rows(rank, "forward", x, w, *how, 4)
             if algorithm == "auto" or any(row[0] == algorithm and row[2] for row in known):
                 data = np.zeros(x, "f4"), np.zeros(w, "f4")

@@ -113,7 +113,7 @@ void cut_blocks(RowPlan* plan, size_t item, int threads) {
   const int64_t all_units = t.images * t.groups;
   if (threads > 1) {
     // Enough tasks for the threads: shorter blocks where there are few planes.
-    const int64_t want = ceil_div(3 * threads, all_units);
+    const int64_t want = ceil_div(3 * threads, std::max<int64_t>(1, all_units));
     const int64_t have = ceil_div(t.grid[0], t.block[0]) * ceil_div(t.grid[1], t.block[1]) *
                          ceil_div(t.grid[2], t.block[2]);
     if (want > have) {
