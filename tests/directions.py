@@ -77,6 +77,7 @@ n2c6w150 k7s3 p1
 n3c6w1100 k5s8 p7
 n1c1w200 k3s31
 n1c8w50 k8s9 p4 g8
+n1c4w196 k64s5 d5
 n1c2d3h4w5 k3t2r2s2 p1
 n1c16d4h6w7 k17t3r3s3 p1
 n1c6d9h3w5 k9t3r1s1 p1x0x0

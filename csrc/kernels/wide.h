@@ -60,11 +60,13 @@ FC_INLINE ptrdiff_t whole_vectors(ptrdiff_t depth) {
   return depth / kLanes<T> * kLanes<T>;
 }
 
-// Whether B's rows follow each other in their panel: some phases of a stride skip some.
+// Whether B's rows follow each other in their panel: some phases of a stride skip some. A strip's
+// rows are no panel's, whatever the first and the last of them are apart.
 template <class T>
 FC_INLINE bool dense(const GemmBlock<T>& g) {
   const ptrdiff_t last = g.depth - 1;
-  return g.b_off[last] - g.b_off[0] == last * kTileLanes<T>;
+  const bool strip = g.b_panel == kTileLanes<T>;
+  return !strip && g.b_off[last] - g.b_off[0] == last * kTileLanes<T>;
 }
 
 // R rows x 3 vectors of C, over lanes [j, end), from a panel and a half at g.b.
