@@ -103,7 +103,7 @@ bool clear_and_scatter(int64_t images, int64_t in, int64_t channels, size_t item
   const auto scatter_part = [&](int64_t image, int64_t some, int64_t from, int64_t to) {
     if (!part(image, some, from, to)) valid.store(false, std::memory_order_relaxed);
   };
-  if (images < threads && channels > 1) {
+  if (images > 0 && images < threads && channels > 1) {
     // A few images are shared out by their channels, whole cache lines of them.
     const int64_t line = 64 / static_cast<int64_t>(item);
     const int64_t width = ceil_div(ceil_div(channels, ceil_div(threads, images)), line) * line;
