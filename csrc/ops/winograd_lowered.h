@@ -1,11 +1,12 @@
-// Convolutions that Winograd computes as another one, on copies of their arrays: what their rows
-// share. A lowering L says which problem is run instead, and how arrays come to it and back:
+// A convolution that Winograd computes as another one, on copies of its arrays. A lowering L says
+// which, and how arrays come to it and back:
 //
-//   problem(p)                              the problem that is run; its weights are p's as they
-//   lie copy_cost(p, lanes)                     of one element, in cycles take_input(p, q, input,
-//   to, threads)    p's input as q's, and take_grad(p, q, grad, to, threads)      the gradient of
-//   the output put_output(p, q, from, residual, lo, hi, result, threads)    result = clamp(from +
-//   residual) put_input(p, q, from, result, threads)                       the input's gradient
+// - problem(p): the problem that is run, q; its weights are p's as they lie.
+// - copy_cost(p, lanes): of one element, in cycles.
+// - take_input(p, q, input, to, threads): p's input as q's.
+// - take_grad(p, q, grad, to, threads): the gradient of the output likewise.
+// - put_output(p, q, from, residual, lo, hi, result, threads): result = clamp(from + residual).
+// - put_input(p, q, from, result, threads): the input's gradient.
 #pragma once
 
 #include "memory.h"
