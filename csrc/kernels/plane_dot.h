@@ -1,17 +1,12 @@
 // The weight gradient of small planes, read where they lie: every tap is the dot product of the
-// output gradient with the input, shifted. Lines and masks are those of plane.h.
+// output gradient with the input, shifted. Lines and masks are those of plane_masks.h.
 #pragma once
 
 #include "pack.h"
-#include "plane.h"
+#include "plane_masks.h"
 
 namespace fastconv {
 namespace {
-
-template <int N>
-struct Int {
-  static constexpr int value = N;
-};
 
 template <int N, class V, int... I>
 FC_INLINE V rotate(V v, Ints<I...>) {

@@ -3,7 +3,8 @@
 #pragma once
 
 #include "broadcast.h"
-#include "plane.h"
+#include "pack.h"
+#include "plane_masks.h"
 #include "strip_rows.h"
 
 namespace fastconv {
