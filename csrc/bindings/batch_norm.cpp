@@ -1,8 +1,8 @@
 // Batch norm of a training step, with the activation behind it.
 #include "../ops/batch_norm.h"
 
-#include "../ops/conv.h"
 #include "../ops/memory.h"
+#include "conv_args.h"
 #include "rows.h"
 
 namespace fastconv {
@@ -43,8 +43,7 @@ Ref state(const char* fn, const char* what, PyObject* o, PyArrayObject* x, int64
 }
 
 Activation clamp(const char* fn, PyObject* o) {
-  if (o == Py_None) return Activation::none;
-  const Activation a = parse_activation(fn, parse_text(fn, "activation", o));
+  const Activation a = parse_activation(fn, o);
   if (a > Activation::relu6) {
     throw std::invalid_argument(std::string(fn) + ": activation must be None, 'relu' or 'relu6'");
   }

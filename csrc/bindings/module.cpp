@@ -16,6 +16,8 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     fastconv::select_isa(std::getenv("FASTCONV_ISA"));
     fastconv::register_runtime(m.ptr());
     fastconv::register_conv(m.ptr());
+    fastconv::register_conv_backward(m.ptr());
+    fastconv::register_algorithms(m.ptr());
     fastconv::register_linear(m.ptr());
     fastconv::register_plan(m.ptr());
     fastconv::register_program(m.ptr());

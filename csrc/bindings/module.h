@@ -15,8 +15,10 @@ inline void add_methods(PyObject* module, PyMethodDef* methods) {
   if (PyModule_AddFunctions(module, methods) < 0) throw python_error{};
 }
 
+void register_algorithms(PyObject* module);
 void register_batch_norm(PyObject* module);
 void register_conv(PyObject* module);
+void register_conv_backward(PyObject* module);
 void register_flow(PyObject* module);
 void register_gates(PyObject* module);
 void register_loss(PyObject* module);

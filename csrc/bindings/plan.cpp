@@ -8,8 +8,8 @@
 
 #include "../ops/conv.h"
 #include "../ops/parallel.h"
-#include "arrays.h"
-#include "conv_rows.h"
+#include "conv_args.h"
+#include "conv_last.h"
 #include "module.h"
 #include "plan.h"
 
@@ -62,24 +62,16 @@ PyObject* plan_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     expect_args(PyTuple_GET_SIZE(args), 10);
     if (kwargs && PyDict_GET_SIZE(kwargs)) throw type_error("Plan takes no keyword arguments");
     const auto arg = [&](int i) { return PyTuple_GET_ITEM(args, i); };
-    ConvArgs a;
-    const int64_t rank = parse_int("Plan", "rank", arg(0));
-    if (rank < 1 || rank > 3) throw std::invalid_argument("Plan: rank must be 1, 2 or 3");
-    a.rank = static_cast<int>(rank);
-    const char* fn = a.name = kNames[rank - 1];
+    ConvArgs a = conv_args(arg(0), kNames);
+    const char* fn = a.name;
     PyArrayObject* weight = float_array(fn, "weight", arg(1));
     PyArrayObject* bias =
         arg(2) == Py_None ? nullptr : float_array_like(fn, "bias", arg(2), weight);
     a.weight = shape_of(weight);
     a.has_bias = bias != nullptr;
     if (bias) a.bias = shape_of(bias);
-    a.stride = parse_ints(fn, "stride", arg(3), a.rank);
-    a.padding = parse_padding(fn, arg(4), a.rank, true);
-    a.dilation = parse_ints(fn, "dilation", arg(5), a.rank);
-    a.groups = parse_int(fn, "groups", arg(6));
-    const Activation activation = arg(7) == Py_None
-                                      ? Activation::none
-                                      : parse_activation(fn, parse_text(fn, "activation", arg(7)));
+    parse_geometry(&a, &PyTuple_GET_ITEM(args, 3));
+    const Activation activation = parse_activation(fn, arg(7));
     const char* algorithm = parse_text(fn, "algorithm", arg(9));
     check_without_input(a, algorithm, PyArray_ITEMSIZE(weight));
     Ref w = private_copy(weight), b = bias ? private_copy(bias) : Ref();
@@ -142,21 +134,12 @@ PyObject* plan_call(PyObject* o, PyObject* args, PyObject* kwargs) {
     PyArrayObject* residual = nullptr;
     if (residual_object != Py_None) {
       residual = float_array_like(fn, "residual", residual_object, input);
-      if (!(shape_of(residual) == shape)) {
-        throw std::invalid_argument(std::string(fn) + ": residual must have the output's shape " +
-                                    shape_text(shape) + ", but got shape " +
-                                    shape_text(shape_of(residual)));
-      }
+      check_output_shape(fn, "residual", residual, shape);
     }
-    if (out == Py_None && self->plan->automatic() && channels_last(input, p.rank) &&
-        runs_as_rows(p)) {
+    if (out == Py_None && self->plan->automatic()) {
       PyArrayObject* bias = *self->bias ? self->bias->array() : nullptr;
-      return forward_rows(p, input, self->weight->array(), bias, residual, self->plan->activation())
-          .release();
-    }
-    if (out == Py_None && !residual && self->plan->automatic()) {
-      PyArrayObject* bias = *self->bias ? self->bias->array() : nullptr;
-      Ref y = forward_last(p, input, self->weight->array(), bias, self->plan->activation());
+      Ref y =
+          forward_last(p, input, self->weight->array(), bias, residual, self->plan->activation());
       if (y) return y.release();
     }
     const bool last = self->channels_last || channels_last(input, p.rank);

@@ -19,12 +19,6 @@ const char* const kAverage[3] = {"avg_pool1d", "avg_pool2d", "avg_pool3d"};
 const char* const kAverageBackward[3] = {"avg_pool1d_backward", "avg_pool2d_backward",
                                          "avg_pool3d_backward"};
 
-void check_shape(const char* fn, const char* what, PyArrayObject* a, const Shape& expected) {
-  if (shape_of(a) == expected) return;
-  throw std::invalid_argument(std::string(fn) + ": " + what + " must have the output's shape " +
-                              shape_text(expected) + ", but got shape " + shape_text(shape_of(a)));
-}
-
 // Pools are bound by memory: their work is what they read and write, a few operations an element.
 // Narrow rows cost as much as a vector.
 int threads_for(const PoolProblem& p) {
@@ -135,8 +129,8 @@ PyObject* max_pool_taped_backward(PyObject*, PyObject* const* args, Py_ssize_t n
     a.ceil = parse_bool(a.name, "ceil_mode", args[8]);
     const PoolProblem p = make_pool_problem(a);
     auto* given = reinterpret_cast<PyArrayObject*>(args[3]);
-    check_shape(a.name, "grad_output", grad, p.output_shape());
-    check_shape(a.name, "where", given, p.output_shape());
+    check_output_shape(a.name, "grad_output", grad, p.output_shape());
+    check_output_shape(a.name, "where", given, p.output_shape());
     const bool last = channels_last(given, p.rank) && fits_channels_last(p);
     const int type = PyArray_TYPE(grad);
     const Ref dy = last ? dense_channels_last(grad, p.rank) : dense(grad);
@@ -176,8 +170,8 @@ PyObject* max_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
     a.dilation = parse_ints(a.name, "dilation", args[7], a.rank);
     a.ceil = parse_bool(a.name, "ceil_mode", args[8]);
     const PoolProblem p = make_pool_problem(a);
-    check_shape(a.name, "grad_output", grad, p.output_shape());
-    check_shape(a.name, "indices", indices, p.output_shape());
+    check_output_shape(a.name, "grad_output", grad, p.output_shape());
+    check_output_shape(a.name, "indices", indices, p.output_shape());
     const int type = PyArray_TYPE(grad);
     bool valid = true;
     Ref dx;
@@ -263,7 +257,7 @@ PyObject* avg_pool_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) 
     const AverageRule rule = parse_rule(a.name, args[7], args[8]);
     a.dilation = parse_ints(a.name, "dilation", args[9], a.rank);
     const PoolProblem p = make_pool_problem(a);
-    check_shape(a.name, "grad_output", grad, p.output_shape());
+    check_output_shape(a.name, "grad_output", grad, p.output_shape());
     const int type = PyArray_TYPE(grad);
     if (stays_last(p, input, grad)) {
       const Ref dy = dense_channels_last(grad, p.rank);

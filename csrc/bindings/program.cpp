@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "../ops/conv.h"
+#include "conv_args.h"
 #include "plan.h"
 #include "rows.h"
 #include "windows.h"
@@ -64,15 +64,10 @@ void add_step(Program* program, PyObject* step) {
     }
   } else if (kind == "outline") {
     expect_args(count, 7);
-    const int64_t rank = parse_int(kName, "rank", args[1]);
-    if (rank < 1 || rank > 3) throw std::invalid_argument("Program: rank must be 1, 2 or 3");
     ConvArgs a;
-    a.rank = static_cast<int>(rank);
+    a.rank = parse_rank(args[1]);
     a.weight = parse_shape(kName, "weight_shape", args[2]);
-    a.stride = parse_ints(kName, "stride", args[3], a.rank);
-    a.padding = parse_padding(kName, args[4], a.rank, true);
-    a.dilation = parse_ints(kName, "dilation", args[5], a.rank);
-    a.groups = parse_int(kName, "groups", args[6]);
+    parse_geometry(&a, args + 3);
     program->outline(a);
   } else if (kind == "max_pool") {
     expect_args(count, 7);
@@ -91,9 +86,7 @@ void add_step(Program* program, PyObject* step) {
   } else if (kind == "norm") {
     expect_args(count, 4);
     program->normalize(numbers("scale", args[1]), numbers("shift", args[2]),
-                       args[3] == Py_None
-                           ? Activation::none
-                           : parse_activation(kName, parse_text(kName, "activation", args[3])));
+                       parse_activation(kName, args[3]));
   } else if (kind == "unary") {
     expect_args(count, 4);
     program->unary(unary_index(parse_text(kName, "name", args[1])),

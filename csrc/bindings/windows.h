@@ -9,10 +9,8 @@ namespace {
 
 PoolArgs named(PyObject* rank, const char* const (&names)[3]) {
   PoolArgs a;
-  const int64_t r = parse_int("fastconv._core", "rank", rank);
-  if (r < 1 || r > 3) throw std::invalid_argument("fastconv._core: rank must be 1, 2 or 3");
-  a.rank = static_cast<int>(r);
-  a.name = names[r - 1];
+  a.rank = parse_rank(rank);
+  a.name = names[a.rank - 1];
   return a;
 }
 
