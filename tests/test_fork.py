@@ -101,18 +101,32 @@ SCENES = {
 def test_fork(scene: str, tmp_path: Path) -> None:
     script = tmp_path / "scene.py"
     script.write_text(PRELUDE.replace("{scene}", SCENES[scene]))
-    # CPython warns of forking with threads about; whether that is safe is what is tested.
+    # CPython warns of forking where other threads of the program compute, as some scenes do.
     done = python("-W", "ignore::DeprecationWarning", str(script), timeout=150)
     assert done.stdout.endswith("done\n")
 
 
-# Beside other users of OpenMP ---------------------------------------------------------------------
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
+def test_no_idle_worker_is_alive_at_a_fork(tmp_path: Path) -> None:
+    """So CPython finds nothing to warn of: it counts the threads right after."""
+    script = tmp_path / "scene.py"
+    scene = (
+        "conv(); child = os.fork()\n"
+        "    if child == 0: os._exit(0)\n"
+        "    alive = len(os.listdir('/proc/self/task')); os.waitpid(child, 0)\n"
+        "    return alive == 1 and conv()"
+    )
+    script.write_text(PRELUDE.replace("{scene}", scene))
+    assert python(str(script)).stdout.endswith("done\n")
+
+
+# Beside users of OpenMP ---------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 @pytest.mark.parametrize("order", ["torch, fastconv", "fastconv, torch"])
 def test_beside_torch_in_either_order(order: str, tmp_path: Path) -> None:
-    """Two OpenMP runtimes in one process: both compute, and children of fastconv still do."""
+    """An OpenMP runtime in the same process: both compute, and children of fastconv still do."""
     pytest.importorskip("torch")
     script = tmp_path / "scene.py"
     scene = (

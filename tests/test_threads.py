@@ -189,3 +189,82 @@ other.join()
 assert answers <= {x.shape}
 """
     python("-c", code)
+
+
+# Threads that cannot be had ----------------------------------------------------------------------
+
+LAYER = """
+import os, resource, threading, time
+import numpy as np, fastconv
+x, w = np.ones((1, 32, 28, 28), np.float32), np.ones((32, 32, 3, 3), np.float32)
+def conv(threads):
+    with fastconv.threads(threads):
+        return fastconv.conv2d(x, w)
+alone = conv(1)
+"""
+
+
+def test_threads_that_cannot_start_are_done_without() -> None:
+    """An address space without room for one more stack: an OpenMP runtime would end the process."""
+    python(
+        "-c",
+        LAYER
+        + """
+picture = np.ones((4, 1 << 16), np.float32)  # whose result fits where the one before it was
+relu = fastconv.nn.functional.relu
+fastconv.set_num_threads(1)
+relu(picture)
+fastconv.set_num_threads(8)
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (6 << 20),) * 2)
+try:
+    threading.Thread(target=print).start()
+except RuntimeError:
+    pass
+else:
+    raise AssertionError("a thread could start: this tests nothing")
+for _ in range(3):
+    assert relu(picture).sum() == picture.size
+""",
+    )
+
+
+def test_a_thread_without_a_processor_is_not_waited_for() -> None:
+    """Two threads on one processor that others want too cost little more than one thread. (A
+    barrier would wait for the scheduler, whose turns are a hundred times as long as this call.)"""
+    python(
+        "-c",
+        LAYER
+        + """
+import multiprocessing
+def occupy():
+    while True:
+        pass
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+hog = multiprocessing.get_context("fork").Process(target=occupy, daemon=True)
+hog.start()
+def best(threads):
+    times = []
+    for _ in range(200):
+        begin = time.perf_counter()
+        conv(threads)
+        times.append(time.perf_counter() - begin)
+    return sorted(times)[len(times) // 2]
+one, two = best(1), best(2)
+hog.terminate()
+assert two < 5 * one, (one, two)
+""",
+    )
+
+
+def test_callers_side_by_side_share_the_workers() -> None:
+    x, w = integers((2, 16, 40, 42)), integers((24, 16, 3, 3), seed=1)
+    alone = fastconv.conv2d(x, w)
+
+    def work(count: int) -> bool:
+        fastconv.set_num_threads(2 + count % 3)
+        return all(np.array_equal(fastconv.conv2d(x, w), alone) for _ in range(20))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(work, range(24)))

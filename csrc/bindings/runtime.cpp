@@ -113,7 +113,7 @@ PyObject* build_info(PyObject*, PyObject* const*, Py_ssize_t nargs) {
     return Ref(Py_BuildValue("{s:s,s:N,s:i,s:s,s:s,s:s,s:n}", "isa", kernels().isa,
                              "available_isas", isas.release(), "vector_bytes",
                              kernels().vector_bytes, "compiler", FASTCONV_COMPILER, "flags",
-                             FASTCONV_FLAGS, "openmp", openmp_runtime(), "l2_bytes",
+                             FASTCONV_FLAGS, "openmp", "none", "l2_bytes",
                              static_cast<Py_ssize_t>(l2_bytes())))
         .release();
   });

@@ -125,7 +125,7 @@ def build_info() -> dict[str, Any]:
     -------
     dict
         ``version``, ``isa`` (in use), ``available_isas`` (for ``FASTCONV_ISA``, best first),
-        ``vector_bytes``, ``compiler``, ``flags``, ``openmp`` (the runtime, or ``"none"``),
+        ``vector_bytes``, ``compiler``, ``flags``, ``openmp`` (``"none"``: threads are its own),
         ``l2_bytes``, ``num_threads``.
     """
     from fastconv._version import __version__
