@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 import fastconv
 import fastconv.nn as nn
 import fastconv.nn.functional as F
-from fastconv import _core, flow
+from fastconv import _core, flow, sources
 from fastconv.deferred import Deferred
+from fastconv.nn.rows import Row, rows_of
 from fastconv.nn.steps import step_of
 
 rng = np.random.default_rng(0)
@@ -252,3 +254,42 @@ def test_a_flow_refuses_what_does_not_fit() -> None:
     for wrong in ([None], [x.astype(np.int32)]):
         with pytest.raises(TypeError, match="input"):
             made.run(wrong)
+
+
+def test_the_same_calls_meet_the_same_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    real = sources.Job.__init__
+    monkeypatch.setattr(
+        sources.Job, "__init__", lambda self, *args: made.append(self) or real(self, *args)
+    )
+    net, x = Net(AFTER["skip"]).eval(), images()
+    with fastconv.no_grad():
+        first = net(x).numpy()
+        count = len(made)
+        np.testing.assert_array_equal(net(x).numpy(), first)
+        assert 0 < count == len(made)
+        net(images(2, 4, 9, 8))
+    assert len(made) > count
+
+
+def test_nothing_is_kept_of_a_network_that_is_gone() -> None:
+    class Branch(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU())
+            self.b = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU())
+
+        def forward(self, x: Any) -> Any:
+            x = self.a(x)
+            return fastconv.cat([self.b(x) + x, x], 1)
+
+    net, x = nn.Sequential(Branch(), nn.Conv2d(8, 2, 1)).eval(), images()
+    with fastconv.no_grad():
+        net(x)
+    rows = [row for part in (net, net[0].a, net[0].b) for row in rows_of(part)]
+    chains = [weakref.ref(row.chain) for row in rows if isinstance(row, Row)]
+    kept = weakref.ref(x)
+    del net, x, rows
+    assert len(chains) == 3
+    assert all(chain() is None for chain in chains)
+    assert kept() is None

@@ -26,7 +26,7 @@ from .grad_mode import no_grad as no_grad
 from .grad_mode import set_detect_anomaly as set_detect_anomaly
 from .grad_mode import set_grad_enabled as set_grad_enabled
 from .memory import Memory as Memory
-from .memory import pending as pending
+from .memory import calls as calls
 from .memory import settle_all as settle_all
 from .tape import Node as Node
 from .tape import assign as assign

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from . import _core
 from ._types import Array
 from .autograd import TensorBase
-from .deferred import Job, Side
-
-if TYPE_CHECKING:
-    from .nn.chain import Chain
+from .nn.chain import Chain
+from .sources import Input, Job, Side, Source
 
 __all__ = ["run"]
 
@@ -26,108 +24,109 @@ _MOST_VERSIONS = 2  # of the weights: a flow keeps what was prepared from them
 _number = attrgetter("number")
 
 
-def run(wanted: Sequence[Job | Side]) -> list[Array]:
-    """The results of jobs, each an array of its own."""
+class _Flow(NamedTuple):
+    """A compiled flow, and which inputs of the walk it reads."""
+
+    compiled: Any
+    reads: tuple[int, ...]
+
+
+def run(inputs: Sequence[TensorBase], wanted: Sequence[Source]) -> list[Array]:
+    """What the wanted sources stand for, each an array of its own."""
     if len(wanted) == 1:
         job = wanted[0]
-        if type(job) is Job and job.value is None and isinstance(job.input, TensorBase):
-            residual = job.residual
-            if residual is None:
-                return [job.chain.run(job.input._array)]
-            if isinstance(residual, TensorBase):
-                return [job.chain.run(job.input._array, residual._array)]
-    results: dict[int, Array] = {}
-    rest: list[Job | Side] = []
-    for job in wanted:
-        if id(job) in results:
-            continue
-        if type(job) is Job and not job.dense:
-            assert isinstance(job.input, TensorBase)
-            residual = job.residual
-            assert residual is None or isinstance(residual, TensorBase)
-            added = None if residual is None else residual._array
-            results[id(job)] = job.chain.run(job.input._array, added)
-        elif job.value is not None:
-            results[id(job)] = job.value.copy()
-        else:
-            results[id(job)] = _LATER
-            rest.append(job)
-    if rest:
-        for job, value in zip(rest, _together(rest), strict=True):
-            results[id(job)] = value
-    values = []
-    for i, job in enumerate(wanted):
-        value = results[id(job)]
-        values.append(value.copy() if any(job is other for other in wanted[:i]) else value)
+        if type(job) is Job and all(type(source) is Input for source in _read(job)):
+            return [_alone(inputs, job)]
+    ends = tuple([job for job in dict.fromkeys(wanted) if job.dense])
+    results = dict(zip(ends, _together(inputs, ends), strict=True)) if ends else {}
+    values: list[Array] = []
+    seen: set[Source] = set()
+    for source in wanted:
+        if source not in results:
+            assert type(source) is Job
+            results[source] = _alone(inputs, source)
+        values.append(results[source].copy() if source in seen else results[source])
+        seen.add(source)
     return values
 
 
-_LATER: Any = None
+def _alone(inputs: Sequence[TensorBase], job: Job) -> Array:
+    """The result of a job that reads values alone."""
+    assert type(job.input) is Input
+    added = None
+    if job.residual is not None:
+        assert type(job.residual) is Input
+        added = inputs[job.residual.index]._array
+    return job.steps.run(inputs[job.input.index]._array, added)
 
 
-def _together(wanted: list[Job | Side]) -> list[Array]:
-    """The results of jobs that are still to be done."""
-    jobs = _jobs(wanted)
-    leaves: list[Array] = []
-    places: dict[int, int] = {}  # of sources: leaves as -1, -2, ..., jobs from 0 on
-    shape: list[Any] = []  # of the network
-    chains: list[int] = []
-
-    def place(source: Any) -> int:
-        found = places.get(id(source))
-        if found is None:
-            leaf: Array = source._array if isinstance(source, TensorBase) else source.value
-            leaves.append(leaf)
-            found = places[id(source)] = -len(leaves)
-            shape.append((leaf.shape, leaf.dtype))
-        return found
-
-    for i, job in enumerate(jobs):
-        if type(job) is Job:
-            residual = job.residual
-            chains.append(job.chain.number)
-            shape.append(place(job.input))
-            shape.append(None if residual is None else place(residual))
-        else:
-            shape.append(tuple([place(part) for part in job.parts]))  # type: ignore[union-attr]
-        places[id(job)] = i
-    ends = tuple([places[id(job)] for job in wanted])
-    shape.append(ends)
-    owner = next((job.chain for job in reversed(jobs) if type(job) is Job), None)
-    flows = {} if owner is None else owner.flows
-    versions = flows.get(tuple(shape))
-    if versions is None:
-        if len(flows) >= _MOST_SHAPES:
-            flows.clear()
-        versions = flows[tuple(shape)] = {}
-    flow = versions.get(tuple(chains))
+def _together(inputs: Sequence[TensorBase], ends: tuple[Source, ...]) -> list[Array]:
+    """The results of jobs and sides."""
+    owner = _owner(ends)
+    flow = owner.ready.get(ends)
     if flow is None:
-        if len(versions) >= _MOST_VERSIONS:
-            versions.pop(next(iter(versions)))
-        flow = versions[tuple(chains)] = _planned(jobs, places, leaves, ends)
-    found: list[Array] = flow.run(leaves)
+        flow = _prepared(owner, ends)
+    found: list[Array] = flow.compiled.run([inputs[i]._array for i in flow.reads])
     return found
 
 
-def _jobs(wanted: list[Job | Side]) -> list[Job | Side]:
+def _owner(ends: Sequence[Source]) -> Chain:
+    """The chain that keeps the flow."""
+    for source in ends:
+        while type(source) is Side:
+            source = next((p for p in source.parts if type(p) is not Input), source.parts[0])
+        if type(source) is Job:
+            return source.steps
+    raise AssertionError("a flow has jobs")
+
+
+def _prepared(owner: Chain, ends: tuple[Source, ...]) -> _Flow:
+    """The flow for these ends, which its owner keeps."""
+    jobs = _jobs(ends)
+    leaves = sorted({s for job in jobs for s in _read(job) if type(s) is Input}, key=_number)
+    places: dict[Source, int] = {leaf: -1 - i for i, leaf in enumerate(leaves)}
+    places.update({job: i for i, job in enumerate(jobs)})
+    shape = (
+        tuple([(leaf.index, leaf.shape, leaf.dtype) for leaf in leaves]),
+        tuple([(type(job), *[places[s] for s in _read(job)]) for job in jobs]),
+        tuple([places[end] for end in ends]),
+    )
+    flow = _Flow(_planned(jobs, places, leaves, shape[-1]), tuple([leaf.index for leaf in leaves]))
+    versions = owner.flows.get(shape)
+    if versions is None:
+        if len(owner.flows) >= _MOST_SHAPES:
+            owner.flows.clear()
+            owner.ready.clear()
+        versions = owner.flows[shape] = {}
+    elif len(versions) >= _MOST_VERSIONS:
+        oldest = next(iter(versions))
+        del versions[oldest], owner.ready[oldest]
+    versions[ends] = owner.ready[ends] = flow
+    return flow
+
+
+def _read(source: Source) -> tuple[Source, ...]:
+    """What a job or a side reads."""
+    if type(source) is Side:
+        return source.parts
+    assert type(source) is Job
+    return (source.input,) if source.residual is None else (source.input, source.residual)
+
+
+def _jobs(wanted: Sequence[Source]) -> list[Source]:
     """The jobs to be done for the wanted ones, each after those that it reads."""
-    found: dict[int, Job | Side] = {}
+    found: set[Source] = set()
     rest = [*wanted]
     while rest:
         job = rest.pop()
-        if id(job) in found:
-            continue
-        found[id(job)] = job
-        sources: Any = (job.input, job.residual) if type(job) is Job else job.parts  # type: ignore[union-attr]
-        for source in sources:
-            kind = type(source)
-            if (kind is Job or kind is Side) and source.value is None:
-                rest.append(source)
-    return sorted(found.values(), key=_number)
+        if type(job) is not Input and job not in found:
+            found.add(job)
+            rest += _read(job)
+    return sorted(found, key=_number)
 
 
 def _planned(
-    jobs: list[Job | Side], places: dict[int, int], leaves: list[Array], ends: tuple[int, ...]
+    jobs: list[Source], places: dict[Source, int], leaves: list[Input], ends: tuple[int, ...]
 ) -> Any:
     """The flow for these jobs."""
     chains, inputs, gone = _merged(jobs, places, ends)
@@ -136,7 +135,7 @@ def _planned(
         if type(job) is Job and i not in gone:
             read = [] if chains[i].reads_parts else [inputs[i]]
             if job.residual is not None:
-                read.append(places[id(job.residual)])
+                read.append(places[job.residual])
             whole.update(read)
     steps: list[tuple[Any, tuple[int, ...], int]] = []
     values: dict[int, tuple[int, ...]] = {-i: (i - 1,) for i in range(1, len(leaves) + 1)}
@@ -144,48 +143,44 @@ def _planned(
         if i in gone:
             continue
         if type(job) is Job:
-            reads = _shape_of(inputs[i], jobs, leaves)
-            residual = job.residual
-            added = -1 if residual is None else values[places[id(residual)]][0]
-            program = chains[i].program(reads, job.dtype)
+            at = inputs[i]
+            reads = jobs[at] if at >= 0 else leaves[-at - 1]
+            added = -1 if job.residual is None else values[places[job.residual]][0]
+            program = chains[i].program(reads.shape, job.dtype)
             assert program is not None
-            steps.append((program, values[inputs[i]], added))
+            steps.append((program, values[at], added))
         else:
             # Parts that are sides themselves are taken apart.
-            parts = [v for p in job.parts for v in values[places[id(p)]]]  # type: ignore[union-attr]
+            parts = [v for p in _read(job) for v in values[places[p]]]
             if i not in whole:
                 values[i] = tuple(parts)
                 continue
             steps.append((None, tuple(parts), -1))
         values[i] = (len(leaves) + len(steps) - 1,)
     return _core.Flow(
-        [(leaf.shape, leaf.itemsize) for leaf in leaves],
+        [(leaf.shape, leaf.dtype.itemsize) for leaf in leaves],
         steps,
         tuple(values[end][0] for end in ends),
     )
 
 
 def _merged(
-    jobs: list[Job | Side], places: dict[int, int], ends: tuple[int, ...]
+    jobs: list[Source], places: dict[Source, int], ends: tuple[int, ...]
 ) -> tuple[dict[int, Chain], dict[int, int], set[int]]:
     """The chain of each job and the place of what it reads, after jobs whose only reader is the
     next one have joined it; and the jobs that are no more."""
     readers: dict[int, int] = dict.fromkeys(ends, 2)
     for job in jobs:
-        if type(job) is Job:
-            readers[places[id(job.input)]] = readers.get(places[id(job.input)], 0) + 1
-            others: Any = () if job.residual is None else (job.residual,)
-        else:
-            others = job.parts  # type: ignore[union-attr]
-        for other in others:
-            readers[places[id(other)]] = 2
+        for i, source in enumerate(_read(job)):
+            at = places[source]
+            readers[at] = readers.get(at, 0) + 1 if type(job) is Job and i == 0 else 2
     chains: dict[int, Chain] = {}
     inputs: dict[int, int] = {}
     gone: set[int] = set()
     for i, job in enumerate(jobs):
         if type(job) is not Job:
             continue
-        chain, at = job.chain, places[id(job.input)]
+        chain, at = job.steps, places[job.input]
         before = jobs[at] if at >= 0 else None
         if type(before) is Job and before.residual is None and readers[at] == 1:
             steps, chain = chain.steps, chains[at]
@@ -195,7 +190,3 @@ def _merged(
             at = inputs[at]
         chains[i], inputs[i] = chain, at
     return chains, inputs, gone
-
-
-def _shape_of(place: int, jobs: list[Job | Side], leaves: list[Array]) -> tuple[int, ...]:
-    return jobs[place].shape if place >= 0 else leaves[-place - 1].shape

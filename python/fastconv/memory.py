@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .tensor_base import TensorBase
 
-__all__ = ["Memory", "pending", "settle_all", "versions"]
+__all__ = ["Memory", "calls", "settle_all", "versions"]
 
 versions = itertools.count()  # of all memories: no number is used twice
 
@@ -21,7 +21,7 @@ class Memory:
 
     ``version`` changes with every in-place change, so that the tape notices when an array that it
     needs was overwritten; ``exposed`` counts how often the array was handed out, to be written by
-    hand; ``tensors`` are those (weakly) that look into the buffer; ``waiting`` are jobs (weakly,
+    hand; ``tensors`` are those (weakly) that look into the buffer; ``waiting`` are walks (weakly,
     deferred.py) that are still to read it; ``watched`` says that a network was prepared from the
     values (nn/chain.py).
     """
@@ -35,20 +35,21 @@ class Memory:
         self.waiting: list[weakref.ref[Any]] = []
         self.watched = False
 
-    def wait(self, job: Any) -> None:
-        """Note that `job` is still to read these values."""
+    def wait(self, walk: Any) -> None:
+        """Note that `walk` is still to read these values."""
         if len(self.waiting) > 8:
             self.waiting = [ref for ref in self.waiting if ref() is not None]
-        self.waiting.append(weakref.ref(job))
+        self.waiting.append(weakref.ref(walk))
 
 
-class _Pending(threading.local):
-    def __init__(self) -> None:
-        self.tensors: list[weakref.ref[Any]] = []
+class _Calls(threading.local):
+    depth = 0
+    walk: Any = None
 
 
-#: Per thread: results (weakly) that may still have to be computed, from weights among others.
-pending = _Pending()
+#: Per thread: how many modules in evaluation mode are running one inside the other, and what they
+#: have still to compute (deferred.py), from weights among others.
+calls = _Calls()
 
 
 def settle_all(waiting: Sequence[weakref.ref[Any]]) -> None:

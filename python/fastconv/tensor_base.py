@@ -11,7 +11,7 @@ import numpy as np
 from ._types import Array, Result
 from .changes import changes
 from .grad_mode import mode
-from .memory import Memory, pending, settle_all, versions
+from .memory import Memory, calls, settle_all, versions
 
 if TYPE_CHECKING:
     from .tape import Edge, Node
@@ -80,8 +80,9 @@ class TensorBase:
         memory = self._memory
         if memory is None:
             return
-        if memory.watched or any(ref() is not None for ref in memory.waiting):
-            settle_all(pending.tensors)
+        needed = memory.watched or any(ref() is not None for ref in memory.waiting)
+        if needed and calls.walk is not None:
+            calls.walk.settle()
         if memory.waiting:
             waiting, memory.waiting = memory.waiting, []
             settle_all(waiting)  # for another thread

@@ -8,7 +8,6 @@ one plan, nothing allocated between the steps, no Python. A chain is made of sna
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,9 +15,10 @@ import numpy as np
 
 from .. import _core
 from .._types import Array
-from ..autograd import TensorBase
-from ..deferred import Deferred, Job, Side, calls, source_of
+from ..autograd import TensorBase, calls
+from ..deferred import Deferred, source_of
 from ..grad_mode import mode
+from ..sources import MOST_KEPT, Input, Job, Source
 from ..tensor import Tensor
 from .steps import ACTIVATIONS, Step
 
@@ -26,7 +26,6 @@ __all__ = ["Chain"]
 
 _MOST_SHAPES = 64
 _WEIGHTED = ("conv", "linear")
-_numbers = itertools.count()  # of chains: none is used twice
 
 
 class Chain:
@@ -51,8 +50,9 @@ class Chain:
     """
 
     __slots__ = (
-        "dense", "dtype", "excited", "excites", "flows", "followers", "gate", "number", "plan",
-        "programs", "reads_parts", "shapes", "single", "steps", "takes_residual", "tensors",
+        "__weakref__", "called", "dense", "dtype", "excited", "excites", "flows", "followers",
+        "gate", "jobs", "plan", "programs", "reads_parts", "ready", "shapes", "single", "steps",
+        "takes_residual", "tensors",
     )  # fmt: skip
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -61,8 +61,10 @@ class Chain:
         self.programs: dict[tuple[Any, ...], Any] = {}
         self.shapes: dict[tuple[Any, ...], tuple[int, ...] | None] = {}
         self.followers: dict[Step, Chain] = {}
+        self.jobs: dict[Any, Job] = {}  # of this chain, by what they read
+        self.called: dict[Source | None, Job] = {}  # what calling it behind a source made
         self.flows: dict[tuple[Any, ...], dict[Any, Any]] = {}  # that end here (flow.py)
-        self.number = next(_numbers)
+        self.ready: dict[tuple[Source, ...], Any] = {}  # the same by what is wanted
         kinds = [s.kind for s in self.steps]
         self.reads_parts = kinds[:1] == ["norm"]
         means = kinds[:1] == ["adaptive_avg_pool"]
@@ -223,6 +225,35 @@ class Chain:
         result: Array = program.run(array, residual, None)
         return result
 
+    def job(self, input: Source, residual: Source | None = None) -> Job | None:
+        """This chain as a job; None where the steps do not fit each other or the input.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a single convolution: what it would raise.
+        """
+        key = input if residual is None else (input, residual)
+        found = self.jobs.get(key)
+        if found is None:
+            shape = self.shape(input.shape, input.dtype)
+            if shape is None:
+                return None
+            dense = input.dense
+            if self.single:
+                axes = len(input.shape)
+                dense = dense and self.dense and axes == self.steps[0].args[0] + 2
+                dense = dense and 0 not in input.shape
+            if len(self.jobs) >= MOST_KEPT:
+                self.jobs.clear()
+            found = self.jobs[key] = Job(self, input, residual, shape, dense)
+        return found
+
+    def waiting(self, input: Source, residual: Source | None = None) -> Deferred | None:
+        """The result of :meth:`job`, still to be computed."""
+        job = self.job(input, residual)
+        return None if job is None else Deferred(job, self)
+
     def __call__(self, input: Any, waits: bool = False) -> Any:
         """The result for a tensor, deferred where something may still join it.
 
@@ -230,6 +261,10 @@ class Chain:
 
         None where the chain does not apply: the layers are to be called one by one.
         """
+        if type(input) is Deferred and calls.depth and not mode.recording:
+            job = self.called.get(input._job)
+            if job is not None and input._walk is calls.walk:
+                return Deferred(job, job.chain())
         if mode.recording and any(t._requires_grad for t in self.tensors):
             return None
         if not isinstance(input, TensorBase):
@@ -238,45 +273,50 @@ class Chain:
             input = Tensor(input)
         elif mode.recording and input._requires_grad:
             return None
-        if not calls.depth and type(input) is Deferred:
-            input.settle()
-        source = source_of(input)
-        if type(source) is Job:
-            if (source.chain.excited or source.chain.excites) and source.residual is None:
-                return self._behind(source)
-            shape, dtype = source.shape, source.dtype
-        elif type(source) is Side:
-            shape, dtype = source.shape, source.dtype
-        else:
-            array = input._array
-            shape, dtype = array.shape, array.dtype
-            if not array.flags.c_contiguous and not self.single:
-                return None
-        dense = True
-        if self.single:
-            if self.dtype is None or (dtype is not self.dtype and dtype != self.dtype):
-                return None
-            dense = self.dense and len(shape) == self.steps[0].args[0] + 2 and 0 not in shape
-            if source is input:
-                dense = dense and array.flags.c_contiguous
-        now = source is input and calls.depth < (1 if waits else 2)
-        if now and not self.single:
-            program = self.program(shape, dtype)
-            return None if program is None else Tensor(program.run(array, None, None))
-        result = self.shape(shape, dtype)
-        if result is None:
+        source = None
+        if type(input) is Deferred and input._job is not None:
+            if calls.depth:
+                source = source_of(input)
+            else:
+                input.settle()
+        if source is None or type(source) is Input:
+            return self._begun(input, waits)
+        if self.single and (self.dtype is None or source.dtype != self.dtype):
             return None
-        if now:
-            return Tensor(self.run(array))
-        if not dense and source is not input:
-            source = input
-            input.settle()
-        return Deferred(Job(self, source, shape, result, dtype, None, dense))
+        result: Deferred | None
+        if (
+            type(source) is Job
+            and source.residual is None
+            and (source.steps.excited or source.steps.excites)
+        ):
+            chain = source.steps
+            for step in self.steps:
+                chain = chain.then(step)
+            result = chain.waiting(source.input)
+        else:
+            job = self.job(source)
+            if job is not None and not job.dense:
+                input.settle()
+                return self._begun(input, waits)
+            result = None if job is None else Deferred(job, self)
+        if result is not None:
+            if len(self.called) >= MOST_KEPT:
+                self.called.clear()
+            assert type(result._job) is Job
+            self.called[source] = result._job
+        return result
 
-    def _behind(self, job: Job) -> Any:
-        """The result of these steps behind those of a job that is still to be done."""
-        chain = job.chain
-        for step in self.steps:
-            chain = chain.then(step)
-        shape = chain.shape(job.reads, job.dtype)
-        return None if shape is None else Deferred(job.followed(chain, shape))
+    def _begun(self, input: Any, waits: bool) -> Any:
+        """The same for a tensor with values."""
+        array = input._array
+        if self.single:
+            if self.dtype is None or (array.dtype is not self.dtype and array.dtype != self.dtype):
+                return None
+        elif not array.flags.c_contiguous:
+            return None
+        if calls.depth >= (1 if waits else 2):
+            return self.waiting(source_of(input))
+        if not self.single:
+            program = self.program(array.shape, array.dtype)
+            return None if program is None else Tensor(program.run(array, None, None))
+        return None if self.shape(array.shape, array.dtype) is None else Tensor(self.run(array))

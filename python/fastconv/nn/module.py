@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..autograd import no_grad, pending, raw
+from ..autograd import calls, no_grad, raw
 from ..changes import changes
-from ..deferred import calls, finish, settled
+from ..deferred import finish, settled
 from ..dtypes import as_dtype, no_such_device
 from ..functional._tools import is_float
 from ..tensor import Tensor
@@ -49,7 +49,7 @@ class Module(Members):
             result = self.forward(*args, **kwargs) if plain else self._run(args, kwargs)
         except BaseException:
             if not depth:
-                pending.tensors.clear()
+                calls.walk = None
             raise
         finally:
             calls.depth = depth

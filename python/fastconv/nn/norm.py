@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
-from ..autograd import needs_grad
-from ..deferred import Deferred, calls
+from ..autograd import calls, needs_grad
+from ..deferred import Deferred
 from ..dtypes import as_dtype
 from ..tensor import Tensor
 from ._settings import check_device
