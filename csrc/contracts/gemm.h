@@ -34,11 +34,12 @@ struct GemmBlock {
   // a_off[k + 1] = a_off[k] + 1 and b_off[k + 1] = b_off[k] + nr. 0: it is not.
   ptrdiff_t run;
   // Or B is not packed yet: B(k, j) = source[source_off[k] + j], of which nothing is read beyond
-  // the lanes. Panel after panel is then packed on its way through the first rows, into `panel`,
-  // and read there by the others through b_off.
+  // the lanes. So many panels at a time are then packed on their way through the first rows, into
+  // `panel`, and read there by the others through b_off.
   const T* source;  // or null
   const ptrdiff_t* source_off;
   T* panel;
+  ptrdiff_t panels;
   // Or one panel's lanes are such runs of the source, read exactly; lanes <= nr.
   const Segment* segments;  // or null
   int segment_count;

@@ -66,17 +66,17 @@ struct RowGroups {
 // As many rows as two panels at a time leave registers for.
 constexpr int kFewRows = (kRegisters - 1) / (2 * kTileVectors) - 1;
 
-// All lanes for one group of rows, the A panel staying in L1.
+// Lanes from j on, a multiple of the panels' width, for one group of rows: the A panel stays in L1.
 template <class T>
-FC_INLINE void row_group(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows) {
+FC_INLINE void row_group(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t j = 0) {
   constexpr int L = kLanes<T>;
   constexpr int NR = kTileLanes<T>;
-  ptrdiff_t j = 0;
   // Few rows leave accumulators idle: two panels at a time keep the FMA pipes full.
-  if (rows <= kFewRows && g.lanes > NR) {
-    const ptrdiff_t rest = g.lanes % (2 * NR);
-    j = rest > NR || rest == 0 ? g.lanes : g.lanes - rest;
-    pick<Tiles<T, 2 * kTileVectors>, kFewRows, 1>(rows)(g, row, 0, j);
+  if (rows <= kFewRows && g.lanes - j > NR) {
+    const ptrdiff_t rest = (g.lanes - j) % (2 * NR);
+    const ptrdiff_t end = rest > NR || rest == 0 ? g.lanes : g.lanes - rest;
+    pick<Tiles<T, 2 * kTileVectors>, kFewRows, 1>(rows)(g, row, j, end);
+    j = end;
   }
   if (j == g.lanes) return;
   // A last vector of its own costs half of a whole tile.
@@ -141,7 +141,47 @@ void packed_block(const GemmBlock<T>& given) {
 template <class T>
 constexpr bool kPacksOnTheWay = sizeof(T) == 4 && (kVectorBytes >= 32 || kRegisters == 32);
 
-// Panel after panel, all rows of each: B is packed as the first group of rows reads it.
+// Some panels, all rows of them: packed as the first group of rows reads them, and read from the
+// second-level cache by the others, which write C along its rows, as memory likes it. `next` lanes
+// follow in the source, of panels like these.
+template <class T>
+void some_panels(const GemmBlock<T>& g, const RowGroups& groups, ptrdiff_t next) {
+  constexpr ptrdiff_t L = kLanes<T>, NR = kTileLanes<T>;
+  ptrdiff_t whole = 0;  // lanes that are packed on the way
+  if constexpr (kPacksOnTheWay<T>) {
+    if (groups.count > 1 && groups.begin(1) >= kFewestPacking) whole = g.lanes / NR * NR;
+  }
+  for (ptrdiff_t j = whole; j < g.lanes; j += NR) {
+    const Segment segment{0, 0, j + NR < g.lanes ? NR : g.lanes - j};
+    pack_panel(g.source + j, g.source_off, g.depth, &segment, 1, g.panel + j / NR * g.b_panel);
+  }
+  for (ptrdiff_t i = 0; i < groups.count; ++i) {
+    const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
+    ptrdiff_t j = 0;
+    if constexpr (kPacksOnTheWay<T>) {
+      // The lines of the panels after these, half a vector's rows of the source after the other,
+      // are spread over four groups. While panels are packed, it is the one after each.
+      const ptrdiff_t part = i > 0 && whole > NR ? i - 1 : i;
+      const ptrdiff_t lane = (part / 2 + 1) * L - 1;
+      const ptrdiff_t* const off = g.source_off + part % 2 * (g.depth / 2);
+      if (i == 0) {
+        const ptrdiff_t last = g.lanes + next - L;
+        for (; j < whole; j += NR) {
+          const T* const from = g.source + (j + NR + lane < last ? j + NR + lane : j);
+          pick<Packing<T>, kTileRows, kFewestPacking>(rows)(g, j, Ahead<T>{from, off});
+        }
+      } else if (part < 2 * kTileVectors) {
+        const ptrdiff_t end = whole < next ? whole : next / NR * NR;
+        const T* const from = g.source + g.lanes + lane;
+        const auto run = pick<Fetching<T>, kTileRows, kFewestPacking>(rows);
+        for (; j < end; j += NR) run(g, r0, j, Ahead<T>{from + j, off});
+      }
+    }
+    if (j < g.lanes) row_group(g, r0, rows, j);
+  }
+}
+
+// B is packed some panels at a time.
 template <class T>
 void unpacked_block(const GemmBlock<T>& given) {
   constexpr ptrdiff_t NR = kTileLanes<T>;
@@ -159,40 +199,22 @@ void unpacked_block(const GemmBlock<T>& given) {
     row_group(g, 0, g.rows);
   }
   g.b = g.panel;
-  g.b_panel = 0;  // one panel, wherever its lanes are
+  g.b_panel = g.depth * NR;
   g.b_off = given.b_off;
   const ptrdiff_t narrow = j + lanes_before_wide(g, lanes - j);
-  for (; j < narrow; j += NR) {
-    const ptrdiff_t end = j + NR < narrow ? j + NR : narrow;
-    ptrdiff_t i = 0;
-    if constexpr (kPacksOnTheWay<T>) {
-      if (end - j == NR && groups.count > 1 && groups.begin(1) >= kFewestPacking) {
-        // The next panel's lines, half a vector's rows of the source after the other, are spread
-        // over the first four groups.
-        const auto ahead = [&](ptrdiff_t group) {
-          const ptrdiff_t lane = end + (group / 2 + 1) * kLanes<T> - 1;
-          return Ahead<T>{g.source + lane, g.source_off + group % 2 * (g.depth / 2)};
-        };
-        pick<Packing<T>, kTileRows, kFewestPacking>(groups.begin(1))(g, j, ahead(0));
-        for (i = 1; i < groups.count && i < 2 * kTileVectors; ++i) {
-          const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
-          pick<Fetching<T>, kTileRows, kFewestPacking>(rows)(g, r0, j, ahead(i));
-        }
-      }
-    }
-    if (i == 0) {
-      const Segment segment{0, 0, end - j};
-      pack_panel(g.source + j, g.source_off, g.depth, &segment, 1, g.panel);
-    }
-    for (; i < groups.count; ++i) {
-      const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
-      const auto run = end - j > kLanes<T> ? pick<Tiles<T, kTileVectors>, kTileRows, 1>(rows)
-                                           : pick<Tiles<T, 1>, kTileRows, 1>(rows);
-      run(g, r0, j, end);
-    }
+  for (ptrdiff_t n = 0; j < narrow; j += n) {
+    const ptrdiff_t left = (narrow - j + NR - 1) / NR;
+    const ptrdiff_t blocks = (left + g.panels - 1) / g.panels, each = (left + blocks - 1) / blocks;
+    n = each < left ? each * NR : narrow - j;
+    GemmBlock<T> some = g;
+    some.source += j;
+    some.c += j;
+    if (g.bias_lane) some.bias_lane += j;
+    if (g.residual) some.residual += j;
+    some.lanes = n;
+    some_panels(some, groups, narrow - j - n);
   }
   if (narrow == lanes) return lone.rows(g, 0, g.rows);
-  g.b_panel = g.depth * NR;
   const RowGroups wides(g.rows, kWideRows);
   if constexpr (kPacksOnTheWay<T>) {
     if (lanes - j == kWideVectors * kLanes<T>) {

@@ -218,7 +218,7 @@ __attribute__((noinline)) void tiles(const GemmBlock<T>& g, ptrdiff_t row, ptrdi
   }
 }
 
-// The first rows of the one panel at lane j, read from the source and packed on the way.
+// The first rows of the panel at lane j, read from the source and packed on the way.
 template <class T, int R>
 __attribute__((noinline)) void tile_packing(const GemmBlock<T>& g, ptrdiff_t j,
                                             const Ahead<T>& given) {
@@ -227,7 +227,7 @@ __attribute__((noinline)) void tile_packing(const GemmBlock<T>& g, ptrdiff_t j,
   start<T, R, kTileVectors>(g, 0, acc);
   const T* const source = g.source + j;
   const ptrdiff_t* const off = g.source_off;
-  T* const panel = g.panel;
+  T* const panel = g.panel + j / kTileLanes<T> * g.b_panel;
   Ahead<T> ahead = given;
   const auto pack = [=](ptrdiff_t k) FC_LAMBDA {
     const auto row = row_of_b<T, kTileVectors>(source + off[k], 0);
@@ -272,7 +272,7 @@ __attribute__((noinline)) void tile_fetching(const GemmBlock<T>& g, ptrdiff_t ro
                                              const Ahead<T>& given) {
   Vec<T> acc[R][kTileVectors];
   start<T, R, kTileVectors>(g, row, acc);
-  const T* const panel = g.panel;
+  const T* const panel = g.panel + j / kTileLanes<T> * g.b_panel;
   Ahead<T> ahead = given;
   const auto fetch = [=](ptrdiff_t k) FC_LAMBDA {
     return row_of_b<T, kTileVectors>(panel + k * kTileLanes<T>, 0);

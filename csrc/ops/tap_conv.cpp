@@ -30,8 +30,10 @@ Sizes sizes(const TapConv<T>& t, const Cut& c) {
   // Tiles read up to a panel past the last pixel.
   if (c.strip) s.strip = Carver::bytes<T>(c.images * c.channels * c.shape.plane() + 4 * nr);
   if (c.mode == Lanes::packed) {
-    s.panels =
-        Carver::bytes<T>(((c.passing || c.gathering ? 2 : ceil_div(c.lanes, nr)) * c.kc + 1) * nr);
+    const int64_t panels = c.passing     ? std::max<int64_t>(2, c.panels)
+                           : c.gathering ? 1
+                                         : ceil_div(c.lanes, nr);
+    s.panels = Carver::bytes<T>((panels * c.kc + 1) * nr);
   }
   if (c.temp) s.temp = Carver::bytes<T>(c.most_rows * c.slots * c.lanes);
   return s;
@@ -280,6 +282,7 @@ class Run {
       g.source = view;
       g.source_off = k_off_ + k0;
       g.panel = panels;
+      g.panels = c_.panels;
       return gemm.block(g);
     }
     if (c_.gathering) {

@@ -82,6 +82,9 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   const int64_t budget = std::max<int64_t>(128 << 10, static_cast<int64_t>(l2_bytes() * 2 / 5));
   int64_t most_pixels = budget / item / std::max<int64_t>(c.kc, 16);
   most_pixels = std::max(nr, std::min<int64_t>(most_pixels / nr * nr, 1024));
+  // Packed on the way, they take no more room for more pixels.
+  const bool pointwise = ntaps == 1 && z * p == 1 && t.phases() == 1 && t.step[2] == 1;
+  if (pointwise && c.chunks == 1 && t.rows * c.kc * item <= budget) most_pixels = q;
   // Results that are woven from phases are kept aside, all rows of a block together.
   for (int64_t f = 0; f < t.phases(); ++f) c.slots += !t.empty(f);
   if (t.phases() > 1 && c.slots > 0) {
@@ -163,13 +166,21 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   // Turning costs some pixels' worth of products; a tile that reads the strip gains less by it.
   c.turned = t.w_channel != ntaps && !c.merged && images * plane >= (t.packed ? 3 : 16) * nr;
   const bool one_pass = plane - c.lone_lane <= 3 * lanes;  // all lanes at once
-  const bool in_cache = c.most_rows * c.kc * item <= budget && t.rows <= t.channels * ntaps;
+  const bool in_cache = c.most_rows * c.kc * item <= budget;
+  const bool few = t.rows <= t.channels * ntaps;
   c.passing = t.packed && (t.w_channel == ntaps || c.turned) && (one_pass || in_cache) &&
               t.phases() == 1 && !c.strip && !c.halves && c.images == 1 &&
               c.block[0] * c.block[1] == 1;
+  // Several panels at a time where results would come from all over memory, and where the tile is
+  // high enough to read them from the second-level cache. They leave it room for the results, the
+  // weights and the next panels' source; that is fetched meanwhile, which takes four tiles'
+  // heights.
+  const int64_t size = std::max<int64_t>(1, c.kc * nr * item);
+  const bool several = t.rows > 4 * mr && (mr > 8 || !few);
+  c.panels = several ? std::max<int64_t>(1, std::min(ceil_div(c.lanes, nr), budget / 6 / size)) : 1;
   // Doubles would be packed before: they have half as much to gain.
   c.gathering = t.packed && item == 4 && (t.w_channel == ntaps || c.turned) && !c.passing &&
-                in_cache && !one_pass && !c.lone_lane && !c.halves && t.phases() == 1;
+                in_cache && few && !one_pass && !c.lone_lane && !c.halves && t.phases() == 1;
   return c;
 }
 

@@ -37,9 +37,10 @@ struct Cut {
   // index lies a channel further: often a multiple of 4 KB, so that the lines of a tile would throw
   // each other out of the first-level cache.
   bool turned;
-  // Blocks are runs of the source and the weights of a chunk stay in the second-level cache: panels
-  // are packed one at a time, on their way through the first rows.
+  // Blocks are runs of the source and the weights of a chunk stay in the second-level cache: some
+  // panels at a time are packed on their way through the first rows.
   bool passing;
+  int64_t panels;  // so many
   // The same where a panel's lanes are runs of the source or of the strip.
   bool gathering;
   StripShape shape;

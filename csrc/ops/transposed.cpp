@@ -78,6 +78,7 @@ void run(const ConvCall<T>& call) {
     g.b_off = packed;
     g.source_off = weight;
     g.panel = reinterpret_cast<T*>(panels + static_cast<size_t>(thread) * s.panel);
+    g.panels = 1;
     g.c = result + group * s.pixels * cg + c0;
     g.c_row = cg;
     g.rows = s.pixels;
