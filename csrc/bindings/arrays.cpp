@@ -105,15 +105,26 @@ bool channels_last(PyArrayObject* a, int rank) {
   return c == 0 || follows(0);
 }
 
-Ref new_array(const Shape& shape, int type) {
+namespace {
+
+size_t bytes_of(int type) {
+  return type == NPY_UINT8 ? 1 : type == NPY_FLOAT || type == NPY_INT32 ? 4 : 8;
+}
+
+// strides: null for C order.
+Ref new_strided(const Shape& shape, const npy_intp* strides, int type) {
   constexpr size_t kRecycled = 64 << 10;
   npy_intp dims[64];
   std::copy_n(shape.v, shape.n, dims);
-  size_t bytes = type == NPY_UINT8 ? 1 : type == NPY_FLOAT || type == NPY_INT32 ? 4 : 8;
+  size_t bytes = bytes_of(type);
   for (int64_t d : shape) {
     if (__builtin_mul_overflow(bytes, static_cast<size_t>(d), &bytes)) throw std::bad_alloc();
   }
-  if (bytes < kRecycled) return Ref(PyArray_SimpleNew(shape.n, dims, type));
+  const auto make = [&](void* data) {
+    return PyArray_New(&PyArray_Type, shape.n, dims, type, const_cast<npy_intp*>(strides), data, 0,
+                       data ? NPY_ARRAY_BEHAVED : 0, nullptr);
+  };
+  if (bytes < kRecycled) return Ref(make(nullptr));
   void* block = acquire(bytes);
   PyObject* capsule = PyCapsule_New(block, kCapsule, free_capsule);
   if (!capsule) {
@@ -121,23 +132,29 @@ Ref new_array(const Shape& shape, int type) {
     throw python_error{};
   }
   Ref owner(capsule);
-  Ref a(PyArray_SimpleNewFromData(shape.n, dims, type, block));
+  Ref a(make(block));
   if (PyArray_SetBaseObject(a.array(), owner.release()) < 0) throw python_error{};
   return a;
 }
 
+}  // namespace
+
+Ref new_array(const Shape& shape, int type) {
+  return new_strided(shape, nullptr, type);
+}
+
 Ref new_channels_last(const Shape& shape, int rank, int type) {
   const int c = shape.n - rank - 1;
-  Shape memory = shape;
-  npy_intp order[64];
-  for (int i = 0; i < c; ++i) order[i] = i;
-  for (int i = c; i < shape.n - 1; ++i) memory[i] = shape[i + 1];
-  memory[shape.n - 1] = shape[c];
-  order[c] = shape.n - 1;
-  for (int i = c + 1; i < shape.n; ++i) order[i] = i - 1;
-  Ref a = new_array(memory, type);
-  PyArray_Dims permutation{order, shape.n};
-  return Ref(PyArray_Transpose(a.array(), &permutation));
+  npy_intp strides[64];
+  size_t step = bytes_of(type);  // of what is too large it may wrap: new_strided refuses that
+  const auto next = [&](int axis) {
+    strides[axis] = static_cast<npy_intp>(step);
+    step *= static_cast<size_t>(std::max<int64_t>(shape.v[axis], 1));
+  };
+  next(c);
+  for (int axis = shape.n - 1; axis > c; --axis) next(axis);
+  for (int axis = c - 1; axis >= 0; --axis) next(axis);
+  return new_strided(shape, strides, type);
 }
 
 Ref dense_channels_last(PyArrayObject* a, int rank) {

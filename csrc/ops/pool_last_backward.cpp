@@ -20,20 +20,21 @@ void average_pool_backward_last(const PoolProblem& p, const AverageRule& rule, c
   const Scratch shares(static_cast<size_t>(p.n * p.out_plane() * p.c) * sizeof(T));
   T* share = reinterpret_cast<T*>(shares.data());
   // What each element of a window gets.
-  const int64_t rows = p.n * p.out[0] * p.out[1];
-  parallel_for(rows, threads, [&](int64_t row, int) {
+  const int64_t windows = p.out_plane(), all = p.n * windows;
+  const int64_t some = std::max<int64_t>(8192 / std::max<int64_t>(p.c, 1), 1);  // of a task
+  parallel_for((all + some - 1) / some, threads, [&](int64_t task, int) {
     const ptrdiff_t none = 0;
     PoolStack<T> g{};
     g.offsets = &none;
     g.taps = 1;
     g.out = g.step = g.dst_pitch = p.c;
-    const int64_t window = row % (p.out[0] * p.out[1]) * p.out[2];
-    for (int64_t q = 0; q < p.out[2]; q += g.rows) {
+    const int64_t end = std::min(all, (task + 1) * some);
+    for (int64_t i = task * some; i < end; i += g.rows) {
       g.rows = 1;
-      while (q + g.rows < p.out[2] && divisors.same(window + q, window + q + g.rows)) ++g.rows;
-      divisors.set(g, window + q);
-      g.src = dy + (row * p.out[2] + q) * p.c;
-      g.dst = share + (row * p.out[2] + q) * p.c;
+      while (i + g.rows < end && divisors.same(i % windows, (i + g.rows) % windows)) ++g.rows;
+      divisors.set(g, i % windows);
+      g.src = dy + i * p.c;
+      g.dst = share + i * p.c;
       kernels.average_stack(g);
     }
   });
@@ -54,13 +55,14 @@ void average_pool_backward_last(const PoolProblem& p, const AverageRule& rule, c
   list(heights, 1, &of_height);
   const size_t taps = most_taps(p);
   const Scratch scratch(Carver::bytes<ptrdiff_t>(taps) * static_cast<size_t>(threads));
-  const int64_t plane = p.in[0] * p.in[1];
-  parallel_for(p.n * plane, threads, [&](int64_t i, int thread) {
+  const int64_t plane = p.in[0] * p.in[1], image = p.in_plane() * p.c;
+  const int64_t together = images_together(image), blocks = (p.n + together - 1) / together;
+  parallel_for(blocks * plane, threads, [&](int64_t task, int thread) {
     auto* offsets = reinterpret_cast<ptrdiff_t*>(
         scratch.data() + static_cast<size_t>(thread) * Carver::bytes<ptrdiff_t>(taps));
-    const int64_t n = i / plane;
-    const Row &d = of_depth[static_cast<size_t>(i % plane / p.in[1])],
-              &h = of_height[static_cast<size_t>(i % p.in[1])];
+    const int64_t begin = task / plane * together, end = std::min(p.n, begin + together);
+    const Row &d = of_depth[static_cast<size_t>(task % plane / p.in[1])],
+              &h = of_height[static_cast<size_t>(task % p.in[1])];
     PoolStack<T> g{};
     g.offsets = offsets;
     g.out = g.step = p.c;
@@ -77,13 +79,15 @@ void average_pool_backward_last(const PoolProblem& p, const AverageRule& rule, c
           }
         }
       }
-      g.src = share + n * p.out_plane() * p.c;
-      g.dst = dx + (((n * p.in[0] + d.at) * p.in[1] + h.at) * p.in[2] + w.at) * p.c;
       g.rows = w.count;
-      if (g.taps) {
-        kernels.sum_stack(g);
-      } else {
-        for (int64_t j = 0; j < g.rows; ++j) std::fill_n(g.dst + j * g.dst_pitch, p.c, T(0));
+      for (int64_t n = begin; n < end; ++n) {
+        g.src = share + n * p.out_plane() * p.c;
+        g.dst = dx + n * image + ((d.at * p.in[1] + h.at) * p.in[2] + w.at) * p.c;
+        if (g.taps) {
+          kernels.sum_stack(g);
+        } else {
+          for (int64_t j = 0; j < g.rows; ++j) std::fill_n(g.dst + j * g.dst_pitch, p.c, T(0));
+        }
       }
     }
   });

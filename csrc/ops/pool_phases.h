@@ -27,6 +27,13 @@ struct PhaseRun {
 // All elements of an axis as runs.
 std::vector<PhaseRun> phase_runs(const PoolWindows& w, int axis);
 
+// Small images whose rows go together, since what a row meets is the same in all: so many fit the
+// first cache. `size`: elements of one.
+constexpr int64_t images_together(int64_t size) {
+  constexpr int64_t kElements = 8192;
+  return size >= kElements || size == 0 ? 1 : kElements / size;
+}
+
 // The windows [first, last) that meet elements [begin, end) of an axis.
 struct WindowRange {
   int64_t first, last;

@@ -106,23 +106,26 @@ void pick_last(const PoolProblem& p, const T* dy, const uint8_t* where, T* dx, i
     run.window = e.window;
     return run;
   };
-  const int64_t rows = p.in[0] * p.in[1];
-  parallel_for(p.n * rows, threads, [&](int64_t task, int) {
+  const int64_t rows = p.in[0] * p.in[1], image = p.in_plane() * p.c;
+  const int64_t together = images_together(image), blocks = (p.n + together - 1) / together;
+  parallel_for(blocks * rows, threads, [&](int64_t task, int) {
     ptrdiff_t offsets[kMostPicked];
     uint8_t numbers[kMostPicked];
-    const int64_t n = task / rows;
+    const int64_t begin = task / rows * together, end = std::min(p.n, begin + together);
     const Element &d = elements[0][static_cast<size_t>(task % rows / p.in[1])],
                   &h = elements[1][static_cast<size_t>(task % p.in[1])];
     PoolPick<T> g{};
-    g.grad = dy + n * p.out_plane() * p.c;
-    g.where = where + n * p.out_plane() * p.c;
     g.out = g.step = p.c;
     g.dst_pitch = p.stride[2] * p.c;
     for (const PhaseRun& w : runs[2]) {
       list_windows(p, {at_of(d), at_of(h), w}, p.c, offsets, numbers, &g);
-      g.dst = dx + (((n * p.in[0] + d.at) * p.in[1] + h.at) * p.in[2] + w.at) * p.c;
       g.rows = w.count;
-      kernels.pick(g);
+      for (int64_t n = begin; n < end; ++n) {
+        g.grad = dy + n * p.out_plane() * p.c;
+        g.where = where + n * p.out_plane() * p.c;
+        g.dst = dx + n * image + ((d.at * p.in[1] + h.at) * p.in[2] + w.at) * p.c;
+        kernels.pick(g);
+      }
     }
   });
 }

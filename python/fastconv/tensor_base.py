@@ -123,7 +123,7 @@ class TensorBase:
         if grad.dtype != self._array.dtype:
             grad, ours = grad.astype(self._array.dtype), True
         if self.grad is None:
-            self.grad = wrap(grad if ours else grad.copy())
+            self.grad = wrap(grad if ours else grad.copy(order="K"))
         else:
             np.add(self.grad._array, grad, out=self.grad._array)
             self.grad._touch()
