@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "conv.h"
+#include "last_panels.h"
 #include "parallel.h"
 #include "program.h"
 
@@ -17,37 +18,8 @@ using T = float;
 
 constexpr size_t kBandBytes = size_t{512} << 10;  // what a band of rows may take
 
-bool pointwise(const ConvProblem& p) {
-  return p.groups == 1 && p.taps() == 1 && p.unit_stride() && !p.padded();
-}
-
 bool depthwise(const ConvProblem& p) {
   return p.groups == p.c && p.k == p.c && p.in[0] == 1 && p.ker[0] == 1 && p.stride[1] >= 1;
-}
-
-// From pixel to pixel: whole cache lines, but no multiple of eight, by which neighbours would fall
-// into few sets of the cache.
-int64_t pitch_of(int64_t channels) {
-  const int64_t line = 64 / static_cast<int64_t>(sizeof(T)), lines = ceil_div(channels, line);
-  return (lines % 8 ? lines : lines + 1) * line;
-}
-
-// The weights of a 1x1 convolution as panels of outputs, [panel][input channel][lane], and the bias
-// behind them.
-const T* panels_of(Plan& plan, int64_t c, int64_t k) {
-  static const char kind = 0;
-  const int64_t nr = kernels().last->lanes, lanes = ceil_div(k, nr) * nr;
-  return static_cast<const T*>(
-      plan.form(&kind, static_cast<size_t>(lanes * (c + 1)) * sizeof(T), [&](void* to) {
-        const T *w = static_cast<const T*>(plan.weight()), *b = static_cast<const T*>(plan.bias());
-        T* out = static_cast<T*>(to);
-        for (int64_t panel = 0; panel < lanes; panel += nr) {
-          for (int64_t i = 0; i < c; ++i) {
-            for (int64_t j = panel; j < panel + nr; ++j) *out++ = j < k ? w[j * c + i] : T(0);
-          }
-        }
-        for (int64_t j = 0; j < lanes; ++j) *out++ = b && j < k ? b[j] : T(0);
-      }));
 }
 
 // The weights of a depthwise convolution, [tap][channel], and the bias as one more row.
@@ -210,20 +182,6 @@ class Block : public Inverted {
   const auto& gemm() const { return kernels().gemm->f32; }
   const auto& last() const { return *kernels().last; }
 
-  // Pixels times the plan's weights.
-  LastProduct product(Plan& plan, int64_t depth, int64_t outputs) const {
-    static constexpr LastPiece whole{0, 0};
-    LastProduct g{};
-    g.pieces = &whole;
-    g.count = 1;
-    g.b = panels_of(plan, depth, outputs);
-    g.b_panel = depth * last().lanes;
-    g.bias = g.b + ceil_div(outputs, last().lanes) * g.b_panel;
-    g.depth = depth;
-    g.outputs = outputs;
-    return g;
-  }
-
   // The rows of the widened picture that output rows [p, stop) read.
   void widen(const T* image, int64_t p, int64_t stop, Buffers* b) const {
     const int64_t top = p * d_.stride[1] - d_.pad_lo[1];
@@ -242,7 +200,7 @@ class Block : public Inverted {
     const T* from = image + first * w;
     gemm().transpose(from, d_.in_plane(), c_, (hi - first) * w, b->source, x_pitch_);
     const Activation activation = plans_.expand->activation();
-    LastProduct g = product(*plans_.expand, c_, wide_);
+    LastProduct g = last_product(*plans_.expand, c_, wide_);
     clamp_range(activation, &g.lo, &g.hi);
     g.a = b->source;
     g.a_row = x_pitch_;
@@ -293,7 +251,7 @@ class Block : public Inverted {
 
   // Pixels of the result, channels last.
   void narrow(const T* mid, int64_t pixels, T* result) const {
-    LastProduct g = product(*plans_.project, wide_, k_);
+    LastProduct g = last_product(*plans_.project, wide_, k_);
     clamp_range(Activation::none, &g.lo, &g.hi);
     g.a = mid;
     g.a_row = pitch_;
@@ -348,11 +306,11 @@ std::shared_ptr<const Inverted> Inverted::of(const InvertedPlans& plans, const S
   if (input.n != 4 || plans.depthwise->item() != sizeof(T)) return nullptr;
   const ConvProblem expand = plans.expand->entry(input)->problem;
   const auto lanes = kernels().vector_bytes / static_cast<int64_t>(sizeof(T));
-  if (!pointwise(expand) || expand.k < lanes) return nullptr;
+  if (!is_pointwise(expand) || expand.k < lanes) return nullptr;
   const ConvProblem depth = plans.depthwise->entry(expand.output_shape())->problem;
   if (!depthwise(depth)) return nullptr;
   const ConvProblem project = plans.project->entry(depth.output_shape())->problem;
-  if (!pointwise(project)) return nullptr;
+  if (!is_pointwise(project)) return nullptr;
   return std::make_shared<Block>(plans, expand, depth, project);
 }
 

@@ -247,6 +247,9 @@ void Program::fuse() {
       step.scattered = [pair](const Rows& x, const void* residual, void* y) {
         pair->run(x, residual, y);
       };
+    } else if (const std::shared_ptr<const FewPixels> few = few_at(i)) {
+      used = 1;
+      step.run = [few](const void* x, const void* residual, void* y) { few->run(x, residual, y); };
     } else if (const std::shared_ptr<const NormConv> alone = conv_at(i)) {
       used = 1;
       step.run = [alone](const void* x, const void* residual, void* y) {
@@ -261,6 +264,11 @@ void Program::fuse() {
     fused.push_back(std::move(step));
   }
   steps_ = std::move(fused);
+}
+
+// A convolution of few pixels; or null.
+std::shared_ptr<const FewPixels> Program::few_at(size_t i) const {
+  return steps_[i].plan ? FewPixels::of(*steps_[i].plan, steps_[i].input) : nullptr;
 }
 
 // A convolution that does better by shares of the pixels; or null.

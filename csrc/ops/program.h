@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../pool_problem.h"
+#include "few_pixels.h"
 #include "inverted.h"
 #include "norm_conv.h"
 #include "plan.h"
@@ -72,6 +73,7 @@ class Program {
   void add(Step step, const Shape& output);
   std::shared_ptr<const Inverted> inverted_at(size_t i, size_t* used) const;
   std::shared_ptr<const NormConv> norm_conv_at(size_t i) const;
+  std::shared_ptr<const FewPixels> few_at(size_t i) const;
   std::shared_ptr<const NormConv> conv_at(size_t i) const;
   static Rows rows_of(const std::vector<Part>& parts, int64_t images, size_t plane);
   template <class T>
