@@ -195,6 +195,37 @@ def test_log_softmax_of_large_scores_keeps_its_digits(axis: int, count: int) -> 
     np.testing.assert_allclose(F.log_softmax(x, axis), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", [(70, 10), (3, 1200), (2, 5, 19, 20), (1, 3, 1, 2)])
+def test_cross_entropy_goes_back_through_its_softmax(
+    shape: tuple[int, ...], weighted: bool, smoothing: float, reduction: str, last: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal(shape)
+    if last:
+        scores = np.moveaxis(np.ascontiguousarray(np.moveaxis(scores, 1, -1)), -1, 1)
+    target = rng.integers(0, shape[1], (shape[0], *shape[2:]))
+    target[rng.random(target.shape) < 0.3] = -100
+    weight = rng.random(shape[1]) + 0.5 if weighted else np.ones(shape[1])
+    x = fastconv.tensor(scores, requires_grad=True)
+    loss = F.cross_entropy(
+        x, target, weight if weighted else None, reduction=reduction, label_smoothing=smoothing
+    )
+    g = rng.standard_normal(loss.shape)
+    loss.backward(g)
+    # The loss of each is sum(wanted * -log(p)), and p changes by p * (one - sum(p)).
+    of_class = weight.reshape(-1, *[1] * (len(shape) - 2))
+    wanted = (np.moveaxis(np.eye(shape[1])[target.clip(0)], -1, 1) * (1 - smoothing)) * of_class
+    wanted += smoothing / shape[1] * of_class
+    sent = np.expand_dims(np.where(target == -100, 0, g), 1)
+    p = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    expected = sent * (p * wanted.sum(1, keepdims=True) - wanted)
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-9, atol=1e-13)
+
+
 def test_cross_entropy_of_ignored_targets_sends_nothing_back() -> None:
     for smoothing in (0.0, 0.1):
         x = fastconv.tensor(np.ones((2, 3)), requires_grad=True)

@@ -150,6 +150,15 @@ PyObject* py_likelihood(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
   });
 }
 
+// A gradient for each target, or one for all.
+bool one_each(const char* fn, PyArrayObject* grad, const Classes& k) {
+  const bool each = PyArray_SIZE(grad) == k.count() && PyArray_NDIM(grad) != 0;
+  if (!each && PyArray_SIZE(grad) != 1) {
+    throw std::invalid_argument(std::string(fn) + ": grad_output does not fit the targets");
+  }
+  return each;
+}
+
 // likelihood_backward(g, shape of scores, target, weight, ignore_index, scale, last, smoothing)
 //   -> dscores in C order or with channels last; g has one element or the targets' shape
 PyObject* py_likelihood_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
@@ -164,10 +173,7 @@ PyObject* py_likelihood_backward(PyObject*, PyObject* const* args, Py_ssize_t na
     Classes k = classes_of(fn, shape, t.array(), args[4]);
     k.last = parse_bool(fn, "last", args[6]) && shape.n >= 3;
     const Ref weight = class_weight(fn, args[3], type, k.c);
-    const bool each = PyArray_SIZE(grad) == k.count() && PyArray_NDIM(grad) != 0;
-    if (!each && PyArray_SIZE(grad) != 1) {
-      throw std::invalid_argument("nll_loss_backward: grad_output does not fit the targets");
-    }
+    const bool each = one_each(fn, grad, k);
     const double scale = parse_double(fn, "scale", args[5]);
     const double smoothing = parse_double(fn, "smoothing", args[7]);
     const Ref g = dense(grad);
@@ -181,11 +187,45 @@ PyObject* py_likelihood_backward(PyObject*, PyObject* const* args, Py_ssize_t na
   });
 }
 
+// cross_entropy_backward(g, log_p, target, weight, ignore_index, scale, smoothing) -> the gradient
+// of what log_p is the log-softmax of, in its memory order; g as above
+PyObject* py_cross_entropy_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
+  return guarded([&] {
+    expect_args(nargs, 7);
+    const char* fn = "cross_entropy_backward";
+    PyArrayObject* grad = float_array(fn, "grad_output", args[0]);
+    PyArrayObject* given = float_array(fn, "log_p", args[1]);
+    const int type = PyArray_TYPE(given), n = PyArray_NDIM(given);
+    if (PyArray_TYPE(grad) != type || n < 1) {
+      throw std::invalid_argument("cross_entropy_backward: grad_output does not fit the scores");
+    }
+    const bool last = n >= 3 && channels_last(given, n - 2);
+    const Ref log_p = last ? dense_channels_last(given, n - 2) : dense(given);
+    const Ref t = targets(fn, args[2]);
+    Classes k = classes_of(fn, shape_of(given), t.array(), args[4]);
+    k.last = last;
+    const Ref weight = class_weight(fn, args[3], type, k.c);
+    const bool each = one_each(fn, grad, k);
+    const double scale = parse_double(fn, "scale", args[5]);
+    const double smoothing = parse_double(fn, "smoothing", args[6]);
+    const Ref g = dense(grad);
+    Ref dx =
+        last ? new_channels_last(shape_of(given), n - 2, type) : new_array(shape_of(given), type);
+    typed(type, [&](auto zero) {
+      using T = decltype(zero);
+      cross_entropy_backward<T>(k, data<T>(g), each, data<T>(log_p), data<T>(weight), scale,
+                                smoothing, data<T>(dx), threads_for(dx.array(), 1));
+    });
+    return dx.release();
+  });
+}
+
 PyMethodDef kMethods[] = {
     FASTCONV_METHOD_AS("pair_loss", py_pair_loss),
     FASTCONV_METHOD_AS("pair_loss_backward", py_pair_loss_backward),
     FASTCONV_METHOD_AS("likelihood", py_likelihood),
     FASTCONV_METHOD_AS("likelihood_backward", py_likelihood_backward),
+    FASTCONV_METHOD_AS("cross_entropy_backward", py_cross_entropy_backward),
     {nullptr, nullptr, 0, nullptr},
 };
 

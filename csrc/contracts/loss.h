@@ -1,4 +1,4 @@
-// Losses that compare two rows element by element.
+// Losses that compare two rows element by element, and what cross entropy needs.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +20,8 @@ constexpr int kPairCount = 8;
 template <class T>
 struct LossKernels {
   PairKernel<T> pair[kPairCount];
+  // y[i] = exp(x[i]) * s[i], s being one number for all unless `each`.
+  void (*exp_times)(const T* x, const T* s, bool each, T* y, ptrdiff_t n);
 };
 
 struct LossTable {

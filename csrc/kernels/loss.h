@@ -132,6 +132,14 @@ void loss_backward(const T* g, bool each, const T* x, const T* t, T* dx, ptrdiff
   }
 }
 
+template <class T>
+void exp_times(const T* x, const T* s, bool each, T* y, ptrdiff_t n) {
+  const Vec<T> one = splat(each ? T(0) : s[0]);
+  each_vector<T>(n, [&](ptrdiff_t i, int lanes) FC_LAMBDA {
+    put(y + i, exp<T>(get(x + i, lanes)) * (each ? get(s + i, lanes) : one), lanes);
+  });
+}
+
 template <class T, template <class> class Loss>
 constexpr PairKernel<T> pair(const char* name) {
   return {name, loss_each<T, Loss>, loss_sum<T, Loss>, loss_backward<T, Loss>};
@@ -139,11 +147,12 @@ constexpr PairKernel<T> pair(const char* name) {
 
 template <class T>
 constexpr LossKernels<T> loss_table() {
-  return {{pair<T, Squared>("mse_loss"), pair<T, Absolute>("l1_loss"),
-           pair<T, SmoothL1>("smooth_l1_loss"), pair<T, Huber>("huber_loss"),
-           pair<T, Bce>("binary_cross_entropy"),
-           pair<T, BceLogits>("binary_cross_entropy_with_logits"), pair<T, KlDiv>("kl_div"),
-           pair<T, KlDivLog>("kl_div_log")}};
+  return {
+      {pair<T, Squared>("mse_loss"), pair<T, Absolute>("l1_loss"),
+       pair<T, SmoothL1>("smooth_l1_loss"), pair<T, Huber>("huber_loss"),
+       pair<T, Bce>("binary_cross_entropy"), pair<T, BceLogits>("binary_cross_entropy_with_logits"),
+       pair<T, KlDiv>("kl_div"), pair<T, KlDivLog>("kl_div_log")},
+      exp_times<T>};
 }
 
 }  // namespace

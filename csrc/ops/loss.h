@@ -47,4 +47,10 @@ template <class T>
 void likelihood_backward(const Classes& k, const T* g, bool each, const T* weight, double scale,
                          double smoothing, T* dscore, int threads);
 
+// The same where the scores are log_p, the logarithm of a softmax: dx is the gradient of what that
+// was taken of.
+template <class T>
+void cross_entropy_backward(const Classes& k, const T* g, bool each, const T* log_p,
+                            const T* weight, double scale, double smoothing, T* dx, int threads);
+
 }  // namespace fastconv

@@ -325,6 +325,16 @@ def likelihood_backward(
     smoothing: float,
     /,
 ) -> _Array: ...
+def cross_entropy_backward(
+    g: _Array,
+    log_p: _Array,
+    target: _Array,
+    weight: _Array | None,
+    ignore_index: int,
+    scale: float,
+    smoothing: float,
+    /,
+) -> _Array: ...
 
 # Uninitialised float32 (itemsize 4) or float64 (8) in recycled memory.
 def empty(shape: Sequence[int], itemsize: int, /) -> _Array: ...

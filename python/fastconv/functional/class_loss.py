@@ -146,9 +146,11 @@ def _nll(
     ignore_index: int,
     reduction: str,
     smoothing: float = 0.0,
+    log_p: Array | None = None,
 ) -> Result:
-    """The likelihood's loss; `smoothing` only of compiled types."""
-    x = raw(input)
+    """The likelihood's loss. Of compiled types only: `smoothing`, and `log_p`, which the loss is of
+    where `input` is what its log-softmax was taken of."""
+    x = raw(input) if log_p is None else log_p
     t = _checked_targets(name, x, target)
     w = _class_weight(name, weight, x)
     if compiled(x):
@@ -175,12 +177,15 @@ def _nll(
     if not (isinstance(input, TensorBase) or isinstance(target, TensorBase)):
         return y
     known, shape, last = np.array(t), x.shape, is_channels_last(x)
-    return record(
-        "NllLoss",
-        y,
-        (input,),
-        lambda g: (_likelihood_backward(g, shape, known, w, ignore_index, scale, last, smoothing),),
-    )
+
+    def backward(g: Array) -> tuple[Array]:
+        if log_p is not None:
+            return (
+                _core.cross_entropy_backward(g, log_p, known, w, ignore_index, scale, smoothing),
+            )
+        return (_likelihood_backward(g, shape, known, w, ignore_index, scale, last, smoothing),)
+
+    return record("NllLoss" if log_p is None else "CrossEntropy", y, (input,), backward)
 
 
 @floats_only
@@ -228,17 +233,27 @@ def cross_entropy(
     if x.ndim == 0:
         raise ValueError("cross_entropy: input must be (C,), (N, C) or (N, C, d1, ...), got ()")
     axis = 0 if x.ndim == 1 else 1
-    log_p = log_softmax(input, axis)
     t = np.asarray(raw(target))
+    if compiled(x) and t.dtype.kind != "f":
+        scores = raw(log_softmax(x, axis))
+        return _nll(
+            "cross_entropy",
+            input,
+            target,
+            weight,
+            ignore_index,
+            reduction,
+            label_smoothing,
+            scores,
+        )
+    log_p = log_softmax(input, axis)
     if t.dtype.kind == "f":
         if ignore_index >= 0:
             raise ValueError("cross_entropy: ignore_index needs class numbers as target")
         return _soft_cross_entropy(log_p, target, weight, reduction, label_smoothing, axis)
-    if label_smoothing == 0 or compiled(x):
-        return _nll(
-            "cross_entropy", log_p, target, weight, ignore_index, reduction, label_smoothing
-        )
     likelihood = _nll("cross_entropy", log_p, target, weight, ignore_index, reduction)
+    if label_smoothing == 0:
+        return likelihood
     # The even part: minus the (weighted) mean over classes of all log-probabilities.
     safe, counts = _in_bounds("cross_entropy", x, t, ignore_index)
     w = _class_weight("cross_entropy", weight, x)
