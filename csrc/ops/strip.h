@@ -80,6 +80,14 @@ inline StripShape strip_shape(const std::vector<Tap>& taps, const Dims& step, co
   return s;
 }
 
+// Rows of whole lines, where that is little more: a store across two lines takes twice as long.
+template <class T>
+void align_rows(StripShape* s) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  const int64_t pitch = ceil_div(s->pitch, kLine) * kLine;
+  if (pitch * 7 <= s->pitch * 8) s->pitch = pitch;
+}
+
 // Offset of a tap within a strip, relative to the block's first pixel. From there the next pixel
 // is 1 further, the next row of pixels pitch, the next slab step[0] * slab().
 inline ptrdiff_t strip_offset(const StripShape& s, const int64_t (&at)[3]) {

@@ -31,7 +31,7 @@ Sizes sizes(const TapConv<T>& t, const Cut& c) {
   if (c.strip) s.strip = Carver::bytes<T>(c.images * c.channels * c.shape.plane() + 4 * nr);
   if (c.mode == Lanes::packed) {
     const int64_t panels = c.passing     ? std::max<int64_t>(2, c.panels)
-                           : c.gathering ? 1
+                           : c.gathering ? c.panels
                                          : ceil_div(c.lanes, nr);
     s.panels = Carver::bytes<T>((panels * c.kc + 1) * nr);
   }
@@ -274,6 +274,42 @@ class Run {
     }
   }
 
+  // Some panels pass the first rows, which pack them; then the others take them all.
+  void gather(const GemmBlock<T>& all, const Block& b, T* panels) const {
+    const auto& gemm = of_type<T>(*kernels().gemm);
+    const int64_t first = all.rows / ceil_div(all.rows, gemm.mr);
+    const int64_t size = all.depth * gemm.nr, pixels = b.pixels();
+    const auto from = [&all](GemmBlock<T> g, int64_t row, int64_t lane) {
+      g.c += row * g.c_row + lane;
+      if (g.residual) g.residual += row * g.residual_row + lane;
+      if (g.bias_row) g.bias_row += row;
+      g.a += row * g.a_row;
+      g.rows = row ? all.rows - row : g.rows;
+      return g;
+    };
+    int64_t begin = 0;  // the first lane that the other rows have not taken
+    each_panel(b, [&](int64_t at, int64_t lanes, const Segment* segments, int count) {
+      GemmBlock<T> g = from(all, 0, at);
+      g.segments = segments;
+      g.segment_count = count;
+      g.panel = panels + (at - begin) / gemm.nr * size;
+      g.rows = first;
+      g.lanes = lanes;
+      gemm.block(g);
+      const int64_t end = at + lanes;
+      if (end < pixels && end - begin < c_.panels * gemm.nr) return;
+      if (first < all.rows) {
+        GemmBlock<T> rest = from(all, first, begin);
+        rest.source = nullptr;
+        rest.b = panels;
+        rest.b_panel = size;
+        rest.lanes = end - begin;
+        gemm.block(rest);
+      }
+      begin = end;
+    });
+  }
+
   void multiply(GemmBlock<T> g, const T* view, int64_t k0, const Block& b, T* panels) const {
     const auto& gemm = of_type<T>(*kernels().gemm);
     g.b = view;
@@ -288,18 +324,7 @@ class Run {
     if (c_.gathering) {
       g.source = view;
       g.source_off = k_off_ + k0;
-      g.panel = panels;
-      T* const c = g.c;
-      const T* const residual = g.residual;
-      each_panel(b, [&](int64_t at, int64_t lanes, const Segment* segments, int count) {
-        g.segments = segments;
-        g.segment_count = count;
-        g.lanes = lanes;
-        g.c = c + at;
-        g.residual = residual ? residual + at : nullptr;
-        gemm.block(g);
-      });
-      return;
+      return gather(g, b, panels);
     }
     if (c_.mode == Lanes::packed) {
       g.b = panels;

@@ -123,6 +123,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   for (int i = 0; i < 3; ++i) c.blocks[i + 1] = ceil_div(t.grid(i), c.block[i]);
 
   c.shape = strip_shape(t.taps, t.step, c.block);
+  if (t.packed) align_rows<T>(&c.shape);
   const bool within = within_source(t, c.shape);
   // Windows that overlap share the halves of a strip.
   c.halves = within && t.packed && t.step[2] == 2 && ntaps <= t.step[1] * t.step[2];
