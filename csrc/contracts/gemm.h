@@ -88,6 +88,18 @@ struct StripRows {
   ptrdiff_t above, below;
 };
 
+// Weights of so many terms a channel, turned: out[r * out_row + c * terms + i] = w[r * w_row + c *
+// w_channel + weight[i]] for r < rows, c < channels, i < terms.
+template <class T>
+struct Turn {
+  const T* w;
+  ptrdiff_t w_row, w_channel;
+  const ptrdiff_t* weight;
+  ptrdiff_t terms, rows, channels;
+  T* out;
+  ptrdiff_t out_row;
+};
+
 constexpr int kMostWoven = 4;
 
 template <class T>
@@ -118,6 +130,7 @@ struct GemmKernels {
   // out[c * out_row + r] = in[row_off[r] + c] for r < rows, c < cols.
   void (*transpose_rows)(const T* in, const ptrdiff_t* row_off, ptrdiff_t rows, ptrdiff_t cols,
                          T* out, ptrdiff_t out_row);
+  void (*turn)(const Turn<T>& t);
   void (*dot)(const DotBlock<T>& d);
   // out[i] += the sum of the lanes of vector i of sums, for i < count.
   void (*fold)(const T* sums, ptrdiff_t count, T* out);

@@ -5,6 +5,7 @@
 #include "pack.h"
 #include "panel.h"
 #include "strip_rows.h"
+#include "turn.h"
 
 namespace fastconv {
 namespace {
@@ -13,7 +14,7 @@ template <class T>
 constexpr GemmKernels<T> gemm_table() {
   return {kTileRows,         kTileLanes<T>, gemm_block<T>, pack_panel<T>, pack_halves<T>,
           fill_rows<T>,      spread<T>,     weave<T>,      sum<T>,        transpose<T>,
-          transpose_rows<T>, dot<T>,        fold<T>};
+          transpose_rows<T>, turn<T>,       dot<T>,        fold<T>};
 }
 
 }  // namespace

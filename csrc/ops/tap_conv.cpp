@@ -66,7 +66,7 @@ class Run {
   }
 
   // Rows of weights are turned so many at a time.
-  static constexpr int64_t kTurn = 64, kSquare = 16;
+  static constexpr int64_t kTurn = 64;
   int64_t turns() const { return c_.turned ? t_.groups * ceil_div(t_.rows, kTurn) : 0; }
 
   // Some rows of one group's weights, for every phase contiguous along its depth.
@@ -82,16 +82,10 @@ class Run {
         of_type<T>(*kernels().gemm).transpose_rows(w, off, depth, r1 - r0, to, depth);
         continue;
       }
-      // In squares, that each line of the weights is read while it is in the first-level cache.
-      for (int64_t r = 0; r < r1 - r0; r += kSquare) {
-        for (int64_t k = 0; k < depth; k += 2 * kSquare) {
-          for (int64_t i = r; i < std::min(r + kSquare, r1 - r0); ++i) {
-            const T* from = w + i * t_.w_row;
-            const int64_t end = std::min(k + 2 * kSquare, depth);
-            for (int64_t j = k; j < end; ++j) to[i * depth + j] = from[off[j]];
-          }
-        }
-      }
+      const int64_t terms = t_.first[f + 1] - t_.first[f];
+      if (terms == 0) continue;
+      of_type<T>(*kernels().gemm)
+          .turn({w, t_.w_row, t_.w_channel, off, terms, r1 - r0, t_.channels, to, depth});
     }
   }
 
