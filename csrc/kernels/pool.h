@@ -14,6 +14,7 @@ constexpr T kLowest = -static_cast<T>(__builtin_inff());
 // The two reductions. `take` is ordered: m came before v. The maximum keeps the first of equals,
 // and a NaN once met (v > m is false for a NaN on either side).
 struct Max {
+  static constexpr bool five = true;  // whether windows of five have kernels of their own
   template <class T>
   static constexpr T identity = kLowest<T>;
   template <class V>
@@ -25,6 +26,7 @@ struct Max {
 };
 
 struct Sum {
+  static constexpr bool five = false;
   template <class T>
   static constexpr T identity = T(0);
   template <class V>
@@ -162,8 +164,10 @@ void plain_rows(const PoolRows<T> g) {
 template <class Op, class T>
 void pool_rows(const PoolRows<T>& g) {
   if (g.stride == 1) {
+    if constexpr (Op::five) {
+      if (g.taps == 5) return strided_rows<Op, 1, 5>(g);
+    }
     return g.taps == 3   ? strided_rows<Op, 1, 3>(g)
-           : g.taps == 2 ? strided_rows<Op, 1, 2>(g)
            : g.taps == 1 ? strided_rows<Op, 1, 1>(g)
                          : strided_rows<Op, 1, 0>(g);
   }
@@ -260,6 +264,9 @@ void pool_stack(const PoolStack<T>& g) {
   if (g.taps == 1) return stack<Op, Divide, 1>(g);
   if (g.taps == 2) return stack<Op, Divide, 2>(g);
   if (g.taps == 3) return stack<Op, Divide, 3>(g);
+  if constexpr (Op::five) {
+    if (g.taps == 5) return stack<Op, Divide, 5>(g);
+  }
   if constexpr (Divide) {
     if (g.taps == 4) return stack<Op, Divide, 4>(g);
   }
