@@ -293,3 +293,62 @@ def test_nothing_is_kept_of_a_network_that_is_gone() -> None:
     assert len(chains) == 3
     assert all(chain() is None for chain in chains)
     assert kept() is None
+
+
+class Sums(nn.Module):
+    """Blocks that add their input; `later` reads what the blocks gave."""
+
+    def __init__(self, later: Callable[..., Any], size: int = 64) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(4, size, 1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(size, 40, 1), nn.ReLU(), nn.Conv2d(40, size, 1))
+            for _ in range(3)
+        )
+        self.later = later
+
+    def forward(self, x: Any) -> Any:
+        given = [self.first(x)]
+        for block in self.blocks:
+            given.append(F.relu(block(given[-1]) + given[-1]))
+        return self.later(given)
+
+
+LATER: dict[str, Callable[..., Any]] = {
+    "the last": lambda given: given[-1],
+    "all": lambda given: tuple(given),
+    "side by side": lambda given: fastconv.cat(given, 1),
+    "one in between": lambda given: (given[-1] + given[1], given[-1]),
+    "the first twice": lambda given: fastconv.cat([given[0], given[-1], given[0]], 1),
+    "behind": lambda given: F.max_pool2d(F.relu(given[-1]), 2),
+}
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 20, 23), (2, 4, 33, 20), (1, 4, 7, 7), (2, 4, 5, 3)])
+@pytest.mark.parametrize("later", LATER)
+def test_sums_take_the_place_of_what_is_added(later: str, shape: tuple[int, ...]) -> None:
+    net, x = Sums(LATER[later]).eval(), images(*shape)
+    wanted = layer_by_layer_all(net, x)
+    for threads in (1, 2):
+        with fastconv.threads(threads), fastconv.no_grad():
+            got = net(x)
+        for one, other in zip(got if isinstance(got, tuple) else (got,), wanted, strict=True):
+            np.testing.assert_allclose(np.asarray(one), other, rtol=1e-5, atol=1e-5)
+
+
+def layer_by_layer_all(net: nn.Module, x: Any) -> list[np.ndarray]:
+    with fastconv.enable_grad():
+        found = net(x)
+    return [f.detach().numpy() for f in (found if isinstance(found, tuple) else (found,))]
+
+
+def test_a_sum_elsewhere_where_accuracy_was_asked_for_later() -> None:
+    net, x = Sums(LATER["the last"]).eval(), images(1, 4, 20, 23)
+    with fastconv.no_grad():
+        first = net(x).numpy()
+    fastconv.set_accuracy("high")
+    try:
+        with fastconv.no_grad():
+            np.testing.assert_allclose(net(x).numpy(), first, rtol=1e-5, atol=1e-5)
+    finally:
+        fastconv.set_accuracy("default")

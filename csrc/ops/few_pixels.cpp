@@ -29,7 +29,9 @@ class Turned : public FewPixels {
   void run(const void* x, const void* residual, void* y) const override {
     const int team = useful_threads(p_, num_threads());
     const size_t turned = Carver::bytes<T>(static_cast<size_t>(pixels_ * pitch_));
-    const size_t own = Carver::bytes<T>(static_cast<size_t>(pixels_ * lanes_));
+    const size_t sums = Carver::bytes<T>(static_cast<size_t>(pixels_ * lanes_));
+    const size_t own =
+        sums + (residual ? Carver::bytes<T>(static_cast<size_t>(plane_ * lanes_)) : 0);
     const Scratch scratch(common_size(turned + static_cast<size_t>(team) * own));
     T* const a = reinterpret_cast<T*>(scratch.data());
     const int64_t panels = ceil_div(p_.k, lanes_), blocks = ceil_div(p_.c, kTurn);
@@ -65,13 +67,15 @@ class Turned : public FewPixels {
     g.c = buffer;
     g.outputs = outputs;
     kernels().last->product(g);
+    T* const turned = buffer + Carver::bytes<T>(static_cast<size_t>(pixels_ * lanes_)) / sizeof(T);
     for (int64_t n = 0; n < p_.n; ++n) {
       const int64_t at = (n * p_.k + first) * plane_, count = outputs * plane_;
-      gemm().transpose(buffer + n * plane_ * lanes_, lanes_, plane_, outputs, y + at, plane_);
+      T* const to = residual ? turned : y + at;  // y may be where the residual is
+      gemm().transpose(buffer + n * plane_ * lanes_, lanes_, plane_, outputs, to, plane_);
       if (residual) {
         T lo, hi;
         clamp_range(activation, &lo, &hi);
-        kernels().norm->f32.affine(y + at, residual + at, y + at, count, T(1), T(0), lo, hi);
+        kernels().norm->f32.affine(to, residual + at, y + at, count, T(1), T(0), lo, hi);
       }
       activate(activation, y + at, count, 1);
     }

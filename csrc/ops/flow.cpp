@@ -64,6 +64,17 @@ void Flow::settle_parts(int join) {
   }
 }
 
+// A residual that nobody reads after `last` is where the sum with it shall stand.
+void Flow::settle_sum(int v, int last) {
+  Value& sum = values_[at(v)];
+  if (!sum.program || sum.residual < inputs_ || last != v || !sum.program->adds_in_place()) return;
+  const Value& added = values_[at(sum.residual)];
+  const bool joined = added.inside >= 0 && !values_[at(added.inside)].program;
+  const bool wanted = sum.output >= 0 || sum.inside >= 0 || added.output >= 0;
+  if (!added.program || joined || wanted) return;
+  sum.inside = added.inside < 0 ? sum.residual : added.inside;
+}
+
 // last[v]: the last step that reads value v. Every value gets the first gap in the scratch that
 // is free from the step that writes it to that one.
 void Flow::place(const std::vector<int>& last) {
@@ -110,6 +121,10 @@ void Flow::finish(const std::vector<int>& outputs) {
     for (const int p : value.parts) last[at(p)] = v;
     if (value.residual >= 0) last[at(value.residual)] = v;
     if (!value.program) settle_parts(v);
+  }
+  for (int v = inputs_; v < values(); ++v) {
+    const int residual = values_[at(v)].residual;
+    if (residual >= 0) settle_sum(v, last[at(residual)]);
   }
   place(last);
 }

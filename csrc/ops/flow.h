@@ -38,13 +38,14 @@ class Flow {
     std::vector<int> parts;
     int residual;
     int output = -1;    // its number among the outputs
-    int inside = -1;    // the join in whose result it is written
-    size_t offset = 0;  // in the join's result or in the scratch
+    int inside = -1;    // the join in whose result it is written, or what it is written over
+    size_t offset = 0;  // there or in the scratch
     size_t bytes() const;
   };
   int add(const Shape& shape, size_t item, const Program* program, std::vector<int> parts,
           int residual);
   void settle_parts(int join);
+  void settle_sum(int v, int last);
   void place(const std::vector<int>& last);
 
   std::vector<Value> values_;

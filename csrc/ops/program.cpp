@@ -9,6 +9,7 @@
 #include "memory.h"
 #include "parallel.h"
 #include "pointwise.h"
+#include "tap_cut.h"
 
 namespace fastconv {
 namespace {
@@ -37,6 +38,13 @@ int64_t plane_of(const Shape& shape) {
   return plane;
 }
 
+// Whether each result is written once, after its residual was read.
+bool sums_at_once(const PlanEntry& e) {
+  const ConvProblem& p = e.problem;
+  return std::string(e.algorithm->name) == "im2col" && p.taps() == 1 && p.unit_stride() &&
+         !p.padded() && p.reduction() <= kTapDepth;
+}
+
 }  // namespace
 
 Program::Program(const Shape& input, size_t item) : input_(input), shape_(input), item_(item) {
@@ -55,13 +63,21 @@ void Program::convolve(Plan& plan) {
   Plan* p = &plan;
   Step step;
   step.takes_residual = true;
+  step.adds_in_place = sums_at_once(*entry);
   step.plan = p;
   of_item(item_, [&](auto zero) {
     using T = decltype(zero);
     step.run = [p, entry](const void* x, const void* residual, void* y) {
       const bool holds = entry->high_accuracy == high_accuracy();
-      p->run(*(holds ? entry : p->entry(entry->input)), static_cast<const T*>(x),
-             static_cast<const T*>(residual), static_cast<T*>(y));
+      const auto now = holds ? entry : p->entry(entry->input);
+      const auto* from = static_cast<const T*>(x);
+      const auto* more = static_cast<const T*>(residual);
+      T* const to = static_cast<T*>(y);
+      if (!residual || residual != y || sums_at_once(*now)) return p->run(*now, from, more, to);
+      const int64_t count = checked_product(now->problem.output_shape());
+      const Scratch copy(static_cast<size_t>(count) * sizeof(T));
+      std::copy_n(more, count, reinterpret_cast<T*>(copy.data()));
+      p->run(*now, from, reinterpret_cast<const T*>(copy.data()), to);
     };
   });
   add(std::move(step), entry->problem.output_shape());
@@ -249,6 +265,7 @@ void Program::fuse() {
       };
     } else if (const std::shared_ptr<const FewPixels> few = few_at(i)) {
       used = 1;
+      step.adds_in_place = true;
       step.run = [few](const void* x, const void* residual, void* y) { few->run(x, residual, y); };
     } else if (const std::shared_ptr<const NormConv> alone = conv_at(i)) {
       used = 1;

@@ -51,6 +51,8 @@ class Program {
   size_t item() const { return item_; }
   bool runnable() const { return runnable_ && !steps_.empty(); }
   bool takes_residual() const { return !steps_.empty() && steps_.back().takes_residual; }
+  // Whether the result may take the residual's place, even if the input lies there too.
+  bool adds_in_place() const { return steps_.size() > 1 && steps_.back().adds_in_place; }
 
   // parts: the input, in one piece or cut along the channels. residual, dense, of the output's
   // shape or null: added before the activation of the last step where that takes one. y: dense.
@@ -65,7 +67,8 @@ class Program {
     ChannelNorm norm;  // of a batch norm
     bool in_place = false;
     bool takes_residual = false;
-    size_t bytes = 0;  // of the result
+    bool adds_in_place = false;  // the residual may be where the result is to be
+    size_t bytes = 0;            // of the result
     Shape input;
     Plan* plan = nullptr;                 // of a convolution
     std::shared_ptr<const Program> gate;  // of an excitation

@@ -7,7 +7,7 @@ namespace {
 
 // Short sums, added up: the error of a float sum grows with the length of its runs.
 void cut_depth(int64_t channels, int64_t taps, Cut* c) {
-  constexpr int64_t kMost = 512;
+  constexpr int64_t kMost = kTapDepth;
   const int64_t depth = channels * taps;
   if (depth == 0) {
     c->kc = c->channels = 0;

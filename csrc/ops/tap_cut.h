@@ -14,6 +14,8 @@ enum class Lanes {
   flat     // the strip, many rows at once, computing what lies between them too
 };
 
+constexpr int64_t kTapDepth = 512;  // most that is summed before it is stored
+
 // Depends on the problem and on the number of threads; the order in which any one output is summed
 // depends on the problem alone.
 struct Cut {
