@@ -202,8 +202,6 @@ void rows_bias(const ConvProblem& p, const T* grad, T* dbias) {
 #define FASTCONV_ROWS(T)                                                                      \
   template void rows_forward(const ConvProblem&, const T*, const T*, const T*, const T*,      \
                              Activation, T*, int);                                            \
-  template void rows_input(const ConvProblem&, const T*, const T*, T*, int);                  \
-  template void rows_weight(const ConvProblem&, const T*, const T*, T*, int);                 \
   template void rows_backward(const ConvProblem&, const T*, const T*, const T*, T*, T*, int); \
   template void rows_bias(const ConvProblem&, const T*, T*);
 FASTCONV_ROWS(float)

@@ -147,7 +147,7 @@ void Program::adaptive_average_pool(const Shape& sizes) {
 template <class T>
 void Program::add_normalize(const std::vector<double>& scale, const std::vector<double>& shift,
                             Activation activation) {
-  const int64_t channels = shape_[1], plane = plane_of(shape_), rows = shape_[0] * channels;
+  const int64_t channels = shape_[1], plane = plane_of(shape_);
   const std::vector<T> a(scale.begin(), scale.end()), b(shift.begin(), shift.end());
   T lo, hi;
   clamp_range(activation, &lo, &hi);
