@@ -53,9 +53,9 @@ struct GemmBlock {
   ptrdiff_t residual_row;
   bool clamped;  // the result is clamped to [lo, hi]; NaN passes
   T lo, hi;
-  // The last lane is alone in its vector: where A is contiguous it is summed as a dot product,
-  // instead of a vector of which one lane counts.
-  bool lone_lane;
+  // So many last lanes are almost alone in their vector: where A is contiguous, and they are few
+  // enough, they are summed as dot products, instead of a vector of which few lanes count.
+  int lone_lanes;
 };
 
 // Sums of products along rows of pixels, for few outputs: C(i, j) += sum over segments s and x <

@@ -101,10 +101,10 @@ ptrdiff_t lanes_before_wide(const GemmBlock<T>& g, ptrdiff_t lanes) {
 }
 
 // Rows of lanes [j, end), at most three vectors of them, from a panel and a half at g.b; and of the
-// lone lane. The groups before `first` are done.
+// lone lanes. The groups before `first` are done.
 template <class T>
 void wide_rows(const GemmBlock<T>& g, const RowGroups& groups, ptrdiff_t first, ptrdiff_t j,
-               ptrdiff_t end, LoneLane<T>& lone) {
+               ptrdiff_t end, LoneLanes<T>& lone) {
   if constexpr (kWide<T>) {
     for (ptrdiff_t i = first; i < groups.count; ++i) {
       const ptrdiff_t r0 = groups.begin(i), rows = groups.begin(i + 1) - r0;
@@ -118,7 +118,7 @@ template <class T>
 void packed_block(const GemmBlock<T>& given) {
   constexpr ptrdiff_t NR = kTileLanes<T>;
   GemmBlock<T> g = given;
-  LoneLane<T> lone(g, [&](ptrdiff_t k) {
+  LoneLanes<T> lone(g, [&](ptrdiff_t k) {
     const ptrdiff_t panel = (g.lanes - 1) / NR;
     return g.b + panel * (g.b_panel - NR) + g.b_off[k];
   });
@@ -143,9 +143,10 @@ constexpr bool kPacksOnTheWay = sizeof(T) == 4 && (kVectorBytes >= 32 || kRegist
 
 // Some panels, all rows of them: packed as the first group of rows reads them, and read from the
 // second-level cache by the others, which write C along its rows, as memory likes it. `next` lanes
-// follow in the source, of panels like these.
+// follow in the source, of panels like these; or the lone ones, `before` lanes being done.
 template <class T>
-void some_panels(const GemmBlock<T>& g, const RowGroups& groups, ptrdiff_t next) {
+void some_panels(const GemmBlock<T>& g, const RowGroups& groups, ptrdiff_t next,
+                 const LoneLanes<T>* lone, ptrdiff_t before) {
   constexpr ptrdiff_t L = kLanes<T>, NR = kTileLanes<T>;
   ptrdiff_t whole = 0;  // lanes that are packed on the way
   if constexpr (kPacksOnTheWay<T>) {
@@ -178,6 +179,7 @@ void some_panels(const GemmBlock<T>& g, const RowGroups& groups, ptrdiff_t next)
       }
     }
     if (j < g.lanes) row_group(g, r0, rows, j);
+    if (lone) lone->rows(g, r0, rows, before);
   }
 }
 
@@ -186,7 +188,7 @@ template <class T>
 void unpacked_block(const GemmBlock<T>& given) {
   constexpr ptrdiff_t NR = kTileLanes<T>;
   GemmBlock<T> g = given;
-  LoneLane<T> lone(g, [&](ptrdiff_t k) { return g.source + g.source_off[k]; });
+  LoneLanes<T> lone(g, [&](ptrdiff_t k) { return g.source + g.source_off[k]; });
   const ptrdiff_t lanes = given.lanes - lone.count();
   const RowGroups groups(g.rows);
   ptrdiff_t j = 0;
@@ -202,7 +204,8 @@ void unpacked_block(const GemmBlock<T>& given) {
   g.b_panel = g.depth * NR;
   g.b_off = given.b_off;
   const ptrdiff_t narrow = j + lanes_before_wide(g, lanes - j);
-  for (ptrdiff_t n = 0; j < narrow; j += n) {
+  ptrdiff_t n = 0;
+  for (; j < narrow; j += n) {
     const ptrdiff_t left = (narrow - j + NR - 1) / NR;
     const ptrdiff_t blocks = (left + g.panels - 1) / g.panels, each = (left + blocks - 1) / blocks;
     n = each < left ? each * NR : narrow - j;
@@ -212,9 +215,12 @@ void unpacked_block(const GemmBlock<T>& given) {
     if (g.bias_lane) some.bias_lane += j;
     if (g.residual) some.residual += j;
     some.lanes = n;
-    some_panels(some, groups, narrow - j - n);
+    some_panels(some, groups, narrow - j - n, j + n == lanes ? &lone : nullptr, j);
   }
-  if (narrow == lanes) return lone.rows(g, 0, g.rows);
+  if (narrow == lanes) {
+    if (n == 0) lone.rows(g, 0, g.rows);
+    return;
+  }
   const RowGroups wides(g.rows, kWideRows);
   if constexpr (kPacksOnTheWay<T>) {
     if (lanes - j == kWideVectors * kLanes<T>) {

@@ -120,7 +120,7 @@ class Run {
     const ptrdiff_t lanes = c_.mode == Lanes::flat ? g.lanes * b.extent(0) : g.lanes;
     g.c_row = !c_.temp ? t_.dst_row : c_.merged ? lanes : c_.slots * lanes;
     g.residual_row = t_.dst_row;
-    g.lone_lane = c_.lone_lane;
+    g.lone_lanes = b.hi[2] == t_.grid(2) ? c_.lone_lanes : 0;
     g.lo = t_.lo;
     g.hi = t_.hi;
     for (int64_t chunk = 0; chunk < c_.chunks; ++chunk) {
@@ -306,8 +306,6 @@ class Run {
 
   void multiply(GemmBlock<T> g, const T* view, int64_t k0, const Block& b, T* panels) const {
     const auto& gemm = of_type<T>(*kernels().gemm);
-    g.b = view;
-    g.b_panel = gemm.nr;
     if (c_.passing) {
       g.source = view;
       g.source_off = k_off_ + k0;
@@ -320,6 +318,8 @@ class Run {
       g.source_off = k_off_ + k0;
       return gather(g, b, panels);
     }
+    g.b = view;
+    g.b_panel = gemm.nr;
     if (c_.mode == Lanes::packed) {
       g.b = panels;
       g.b_panel = std::min(c_.kc, depth() - k0) * gemm.nr;

@@ -91,9 +91,15 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
     const int64_t row_bytes = t.rows * c.slots * item;
     most_pixels = std::max(2 * nr, std::min(most_pixels, budget / 2 / row_bytes / nr * nr));
   }
-  // Only where every number of threads takes the image whole, so that sums do not depend on it.
-  c.lone_lane = t.packed && t.phases() == 1 && t.images == 1 && plane > lanes &&
-                plane % lanes == 1 && plane <= std::min(4 * nr, most_pixels);
+  // Only where every number of threads takes the image whole, or whole vectors of it as one row, so
+  // that sums do not depend on it.
+  const int64_t rest = plane % lanes, filled = ceil_div(plane, lanes) * lanes;
+  const bool shared = filled * 16 > plane * 17 && images > 1;  // panels, by images
+  if (t.packed && t.phases() == 1 && !shared && plane > lanes &&
+      (rest == 1 || (item == 4 && lanes >= 16 && rest <= 4))) {
+    const int64_t most = pointwise ? 24 * lanes : rest == 1 ? std::min(4 * nr, most_pixels) : 0;
+    if (plane <= most) c.lone_lanes = static_cast<int>(rest);
+  }
   // Enough blocks for the threads, as long as they are not too small to amortise the weights.
   if (threads > 1) {
     const int64_t want = ceil_div(3 * threads, images * t.groups);
@@ -111,8 +117,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
     c.block[0] = std::min(z, std::max<int64_t>(1, most_pixels / (p * q)));
     c.block[1] = p;
     // Small images share their panels where one image would leave many lanes idle.
-    const int64_t filled = ceil_div(plane, lanes) * lanes;
-    if (t.packed && c.block[0] == z && filled * 16 > plane * 17) {
+    if (t.packed && c.block[0] == z && shared) {
       const int64_t wanted = threads > 1 ? ceil_div(images * t.groups, 3 * threads) : images;
       const int64_t most = std::max<int64_t>(1, most_pixels / plane);
       c.images = std::max<int64_t>(1, std::min({most, wanted, images}));
@@ -166,7 +171,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   c.most_rows = ceil_div(t.rows, c.row_parts);
   // Turning costs some pixels' worth of products; a tile that reads the strip gains less by it.
   c.turned = t.w_channel != ntaps && !c.merged && images * plane >= (t.packed ? 3 : 16) * nr;
-  const bool one_pass = plane - c.lone_lane <= 3 * lanes;  // all lanes at once
+  const bool one_pass = plane - c.lone_lanes <= 3 * lanes;  // all lanes at once
   const bool in_cache = c.most_rows * c.kc * item <= budget;
   const bool few = t.rows <= t.channels * ntaps;
   c.passing = t.packed && (t.w_channel == ntaps || c.turned) && (one_pass || in_cache) &&
@@ -181,7 +186,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   c.panels = several ? std::max<int64_t>(1, std::min(ceil_div(c.lanes, nr), budget / 6 / size)) : 1;
   // Doubles would be packed before: they have half as much to gain.
   c.gathering = t.packed && item == 4 && (t.w_channel == ntaps || c.turned) && !c.passing &&
-                in_cache && few && !one_pass && !c.lone_lane && !c.halves && t.phases() == 1;
+                in_cache && few && !one_pass && !c.lone_lanes && !c.halves && t.phases() == 1;
   return c;
 }
 

@@ -34,7 +34,7 @@ struct Cut {
   bool temp;       // the result is computed aside, then woven into place
   int64_t slots;   // phases that are not zero
   bool merged;     // phases are as good as rows: the same terms, their weights neighbours
-  bool lone_lane;  // one pixel of the image is left over from whole vectors (7 x 7 = 3 x 16 + 1)
+  int lone_lanes;  // pixels of the image left over from whole vectors, if few (7 x 7 = 3 x 16 + 1)
   // The weights are turned first, so that they are contiguous along the depth. As stored, the next
   // index lies a channel further: often a multiple of 4 KB, so that the lines of a tile would throw
   // each other out of the first-level cache.
