@@ -124,7 +124,7 @@ PyObject* py_batch_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t na
       using T = decltype(zero);
       batch_norm_backward<T>(
           {s, data<T>(g), data<T>(x), data<T>(weight), data<T>(bias), data<T>(mean), data<T>(var),
-           eps, activation, need ? data<T>(dx) : nullptr, data<T>(dweight), data<T>(dbias)},
+           eps, activation, false, need ? data<T>(dx) : nullptr, data<T>(dweight), data<T>(dbias)},
           scratch.data(), threads);
     });
     return Ref(Py_BuildValue("(NNN)", dx.release(), dweight.release(), dbias.release())).release();

@@ -1,6 +1,8 @@
 // Batch, group, instance and layer norm.
 #include <limits>
 
+#include "../ops/batch_norm.h"
+#include "../ops/memory.h"
 #include "../ops/norm.h"
 #include "../ops/norm_last.h"
 #include "rows.h"
@@ -197,12 +199,15 @@ PyObject* py_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
     if (!mean || !var) throw type_error("norm_backward: mean and var must be arrays");
     const double eps = parse_double(fn, "eps", args[6]);
     const bool fixed = parse_bool(fn, "fixed", args[7]);
+    if (fixed && shape.groups) {
+      throw std::invalid_argument("norm_backward: fixed numbers are those of channels");
+    }
     if (!PyTuple_Check(args[8]) || PyTuple_GET_SIZE(args[8]) != 3) {
       throw type_error("norm_backward: need must be a tuple of three bools");
     }
     bool need[3];
     for (int i = 0; i < 3; ++i) need[i] = parse_bool(fn, "need", PyTuple_GET_ITEM(args[8], i));
-    Ref sums = last ? Ref() : new_vector(2 * shape.n * shape.c, type);
+    Ref sums = last || shape.groups == 0 ? Ref() : new_vector(2 * shape.n * shape.c, type);
     Ref dx = need[0] ? new_ordered(given, last) : Ref();
     Ref dweight = need[1] ? new_vector(shape.c, type) : Ref();
     Ref dbias = need[2] ? new_vector(shape.c, type) : Ref();
@@ -215,10 +220,16 @@ PyObject* py_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs) {
         norm_backward_last(shape, data<T>(g), data<T>(x), data<T>(mean), data<T>(var),
                            data<T>(weight), eps, fixed, data<T>(dx), data<T>(dweight),
                            data<T>(dbias), threads);
+      } else if (shape.groups == 0) {
+        const BatchShape all{shape.n, shape.c, shape.s};
+        const Scratch scratch(batch_norm_bytes(all, sizeof(T), threads));
+        batch_norm_backward<T>(
+            {all, data<T>(g), data<T>(x), data<T>(weight), nullptr, data<T>(mean), data<T>(var),
+             eps, Activation::none, fixed, data<T>(dx), data<T>(dweight), data<T>(dbias)},
+            scratch.data(), threads);
       } else {
         norm_backward(shape, data<T>(g), data<T>(x), data<T>(mean), data<T>(var), data<T>(weight),
-                      eps, fixed, data<T>(dx), data<T>(dweight), data<T>(dbias), data<T>(sums),
-                      threads);
+                      eps, data<T>(dx), data<T>(dweight), data<T>(dbias), data<T>(sums), threads);
       }
     });
     Ref out(PyTuple_New(3));

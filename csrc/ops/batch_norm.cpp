@@ -74,7 +74,7 @@ Gradient<T> settle(const BatchNormBackwardCall<T>& call, int64_t c, double first
 // A kernel called for a few elements at a time would cost more than what it computes. Images are
 // rows then, and every pixel of every channel a column of its own, with its channel's numbers;
 // some channels at a time, so that they stay in the first cache.
-constexpr int64_t kShortBytes = 256, kElements = 4096, kLeastColumns = 128, kMostRows = 512;
+constexpr int64_t kShortBytes = 512, kElements = 4096, kLeastColumns = 128, kMostRows = 512;
 
 bool by_columns(const BatchShape& shape, size_t item) {
   return shape.n > 1 && shape.s * static_cast<int64_t>(item) < kShortBytes;
@@ -186,7 +186,12 @@ void backward_columns(const BatchNormBackwardCall<T>& call, int64_t c0, char* sc
     b.spread(d.constant, i, constants);
   }
   const int64_t at = c0 * call.shape.s;
-  if (call.dx) {
+  if (call.dx && call.fixed) {
+    constexpr T infinity = std::numeric_limits<T>::infinity();
+    std::fill_n(shifts, b.width, -T(0));
+    kernel.affine(call.grad + at, nullptr, call.dx + at, call.shape.n, b.width, b.stride, scales,
+                  shifts, -infinity, infinity);
+  } else if (call.dx) {
     kernel.affine2(call.grad + at, call.x + at, call.dx + at, call.shape.n, b.width, b.stride,
                    scales, factors, constants, passing);
   }
@@ -227,7 +232,16 @@ void backward_rows(const BatchNormBackwardCall<T>& call, int64_t c) {
     second += static_cast<double>(pair[1]);
   }
   const Gradient<T> d = settle(call, c, first, second);
-  for (int64_t n = 0; call.dx && n < shape.n; ++n) {
+  if (!call.dx) return;
+  if (call.fixed) {  // adding -0 keeps the sign of every zero
+    constexpr T infinity = std::numeric_limits<T>::infinity();
+    for (int64_t n = 0; n < shape.n; ++n) {
+      norm.affine(call.grad + at(n), nullptr, call.dx + at(n), shape.s, gate.scale, -T(0),
+                  -infinity, infinity);
+    }
+    return;
+  }
+  for (int64_t n = 0; n < shape.n; ++n) {
     norm.affine2(call.grad + at(n), call.x + at(n), call.dx + at(n), shape.s, gate.scale, d.factor,
                  d.constant, passing);
   }

@@ -33,7 +33,8 @@ struct BatchNormCall {
 template <class T>
 void batch_norm(const BatchNormCall<T>& call, char* scratch, int threads);
 
-// From the gradient of y; dx may be null.
+// From the gradient of y; dx may be null. fixed: mean and var are numbers of their own, not the
+// batch's, and there is no activation.
 template <class T>
 struct BatchNormBackwardCall {
   BatchShape shape;
@@ -44,6 +45,7 @@ struct BatchNormBackwardCall {
   const T *mean, *var;
   double eps;
   Activation activation;
+  bool fixed;
   T *dx, *dweight, *dbias;
 };
 

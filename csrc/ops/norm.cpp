@@ -137,8 +137,7 @@ void scale_rows(int64_t rows, int64_t s, const T* x, const T* scale, T* y, int t
 // dx = rstd (w g - m1 - xhat m2), one affine map a g + b x + c per row.
 template <class T>
 void norm_backward(const NormShape& shape, const T* g, const T* x, const T* mean, const T* var,
-                   const T* weight, double eps, bool fixed, T* dx, T* dweight, T* dbias, T* sums,
-                   int threads) {
+                   const T* weight, double eps, T* dx, T* dweight, T* dbias, T* sums, int threads) {
   const auto& norm = of_type<T>(*kernels().norm);
   parallel_batches(shape.sets(), rows_of(shape, 0).count * shape.s, threads, [&](int64_t set, int) {
     const Rows rows = rows_of(shape, set);
@@ -155,7 +154,6 @@ void norm_backward(const NormShape& shape, const T* g, const T* x, const T* mean
       m2 += w * static_cast<double>(pair[1]);
     }
     if (!dx) return;
-    if (fixed) m1 = m2 = 0;
     const T b = static_cast<T>(-static_cast<double>(r) * r * m2 / count);
     const T c = static_cast<T>(-static_cast<double>(r) * m1 / count) - b * mean[set];
     for (int64_t i = 0; i < rows.count; ++i) {
@@ -209,7 +207,7 @@ void layer_norm_backward(int64_t rows, int64_t d, const T* g, const T* x, const 
                              int);                                                                \
   template void scale_rows<T>(int64_t, int64_t, const T*, const T*, T*, int);                     \
   template void norm_backward<T>(const NormShape&, const T*, const T*, const T*, const T*,        \
-                                 const T*, double, bool, T*, T*, T*, T*, int);                    \
+                                 const T*, double, T*, T*, T*, T*, int);                          \
   template void layer_norm<T>(int64_t, int64_t, const T*, const T*, const T*, double, T*, T*, T*, \
                               int);                                                               \
   template void layer_norm_backward<T>(int64_t, int64_t, const T*, const T*, const T*, const T*,  \

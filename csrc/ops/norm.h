@@ -33,12 +33,11 @@ void norm_sets(const NormShape& shape, const T* x, const T* weight, const T* bia
 template <class T>
 void scale_rows(int64_t rows, int64_t s, const T* x, const T* scale, T* y, int threads);
 
-// Gradients of norm_apply without clamp. fixed: mean and var are constants (evaluation mode).
-// sums is scratch for 2 n c values. dx, dweight and dbias may be null.
+// Gradients of norm_apply over groups, without clamp (batch_norm.h has those over channels). sums
+// is scratch for 2 n c values. dx, dweight and dbias may be null.
 template <class T>
 void norm_backward(const NormShape& shape, const T* g, const T* x, const T* mean, const T* var,
-                   const T* weight, double eps, bool fixed, T* dx, T* dweight, T* dbias, T* sums,
-                   int threads);
+                   const T* weight, double eps, T* dx, T* dweight, T* dbias, T* sums, int threads);
 
 // Rows of d elements, weight and bias (d) or null; mean and rstd (rows) are kept for the backward.
 template <class T>
