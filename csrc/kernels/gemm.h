@@ -141,12 +141,26 @@ void packed_block(const GemmBlock<T>& given) {
 template <class T>
 constexpr bool kPacksOnTheWay = sizeof(T) == 4 && (kVectorBytes >= 32 || kRegisters == 32);
 
+// Of half a depth, the lines of a whole tile's residual, and then the first one again.
+template <class T>
+struct ResidualLines {
+  static constexpr ptrdiff_t kMost = 256;
+  ptrdiff_t off[kMost];
+  void list(const GemmBlock<T>& g) {
+    constexpr ptrdiff_t lines = kTileRows * kTileVectors;
+    for (ptrdiff_t k = 0; k < g.depth / 2; ++k) {
+      off[k] = k < lines ? k / kTileVectors * g.residual_row + k % kTileVectors * kLanes<T> : 0;
+    }
+  }
+  static bool fit(const GemmBlock<T>& g) { return g.residual && g.depth / 2 <= kMost; }
+};
+
 // Some panels, all rows of them: packed as the first group of rows reads them, and read from the
 // second-level cache by the others, which write C along its rows, as memory likes it. `next` lanes
 // follow in the source, of panels like these; or the lone ones, `before` lanes being done.
 template <class T>
 void some_panels(const GemmBlock<T>& g, const RowGroups& groups, ptrdiff_t next,
-                 const LoneLanes<T>* lone, ptrdiff_t before) {
+                 const LoneLanes<T>* lone, ptrdiff_t before, const ResidualLines<T>* residual) {
   constexpr ptrdiff_t L = kLanes<T>, NR = kTileLanes<T>;
   ptrdiff_t whole = 0;  // lanes that are packed on the way
   if constexpr (kPacksOnTheWay<T>) {
@@ -178,6 +192,13 @@ void some_panels(const GemmBlock<T>& g, const RowGroups& groups, ptrdiff_t next,
         for (; j < end; j += NR) run(g, r0, j, Ahead<T>{from + j, off});
       }
     }
+    if constexpr (kPacksOnTheWay<T>) {
+      if (j < whole && residual) {
+        const T* const from = g.residual + r0 * g.residual_row + L - 1;
+        const auto run = pick<Fetching<T>, kTileRows, kFewestPacking>(rows);
+        for (; j < whole; j += NR) run(g, r0, j, Ahead<T>{from + j, residual->off});
+      }
+    }
     if (j < g.lanes) row_group(g, r0, rows, j);
     if (lone) lone->rows(g, r0, rows, before);
   }
@@ -204,6 +225,9 @@ void unpacked_block(const GemmBlock<T>& given) {
   g.b_panel = g.depth * NR;
   g.b_off = given.b_off;
   const ptrdiff_t narrow = j + lanes_before_wide(g, lanes - j);
+  ResidualLines<T> lines;
+  const bool fetches = kPacksOnTheWay<T> && ResidualLines<T>::fit(g);
+  if (fetches) lines.list(g);
   ptrdiff_t n = 0;
   for (; j < narrow; j += n) {
     const ptrdiff_t left = (narrow - j + NR - 1) / NR;
@@ -215,7 +239,8 @@ void unpacked_block(const GemmBlock<T>& given) {
     if (g.bias_lane) some.bias_lane += j;
     if (g.residual) some.residual += j;
     some.lanes = n;
-    some_panels(some, groups, narrow - j - n, j + n == lanes ? &lone : nullptr, j);
+    some_panels(some, groups, narrow - j - n, j + n == lanes ? &lone : nullptr, j,
+                fetches ? &lines : nullptr);
   }
   if (narrow == lanes) {
     if (n == 0) lone.rows(g, 0, g.rows);

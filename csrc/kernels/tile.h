@@ -146,6 +146,23 @@ FC_INLINE void join_row(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j, ptrdi
   }
 }
 
+// Whole tiles with their residual: not worth code in each shape of tile, but a loop without
+// questions.
+template <class T>
+__attribute__((noinline)) void add_residual(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows,
+                                            ptrdiff_t j, const T* sums) {
+  constexpr int L = kLanes<T>;
+  constexpr T infinity = __builtin_inf();
+  const Vec<T> lo = splat(g.clamped ? g.lo : -infinity), hi = splat(g.clamped ? g.hi : infinity);
+  T* c = g.c + row * g.c_row + j;
+  const T* r = g.residual + row * g.residual_row + j;
+  for (ptrdiff_t i = 0; i < rows; ++i, c += g.c_row, r += g.residual_row) {
+    FC_UNROLL for (int v = 0; v < kTileVectors; ++v, sums += L) {
+      store(c + v * L, clamp(load(sums) + load(r + v * L), lo, hi));
+    }
+  }
+}
+
 // Any tile but a whole one that is only stored: not worth its own code in each shape of tile.
 template <class T>
 __attribute__((noinline)) void join(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t rows,
@@ -191,6 +208,10 @@ FC_INLINE void finish(const GemmBlock<T>& g, ptrdiff_t row, ptrdiff_t j, ptrdiff
   alignas(64) T sums[R * pitch];
   FC_UNROLL for (int i = 0; i < R; ++i) {
     FC_UNROLL for (int v = 0; v < NV; ++v) store(sums + i * pitch + v * L, acc[i][v]);
+  }
+  if constexpr (kRuns<T> && NV == kTileVectors) {
+    const bool alone = g.residual && !g.bias_lane && !g.accumulate;
+    if (end - j >= pitch && alone) return add_residual(g, row, R, j, sums);
   }
   join(g, row, R, j, end - j < pitch ? end - j : pitch, sums, pitch);
 }
