@@ -99,3 +99,26 @@ def test_many_channels_to_few(pixels: tuple[int, int]) -> None:
     np.testing.assert_allclose(results[0], wanted, rtol=1e-5, atol=1e-5)
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
+
+
+@pytest.mark.parametrize("size", [(25, 25), (26, 26), (31, 31), (14, 14), (9, 33), (40, 41)])
+@pytest.mark.parametrize(("c", "k"), [(300, 100), (64, 200), (20, 24)])
+def test_shares_of_the_pixels(c: int, k: int, size: tuple[int, int]) -> None:
+    class Ends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.other = nn.Conv2d(3, c, 1), nn.Conv2d(3, k, 1)
+            self.conv = nn.Sequential(nn.ReLU(), nn.Conv2d(c, k, 1))
+
+        def forward(self, x: Any) -> Any:
+            return fastconv.relu(self.conv(self.first(x)) + self.other(x))
+
+    model, x = Ends().eval(), images(1, 3, *size)
+    wanted = np.asarray(model(x).detach())
+    results = []
+    for threads in (1, 2, 3, 4):
+        with fastconv.threads(threads), fastconv.no_grad():
+            results.append(np.asarray(model(x)))
+    np.testing.assert_allclose(results[0], wanted, rtol=1e-5, atol=1e-5)
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])

@@ -12,6 +12,7 @@ namespace {
 
 using T = float;
 
+constexpr int64_t kShare = 128;  // pixels that are worth a thread's while, two of them
 constexpr int64_t kBlockBytes = int64_t{512} << 10;  // of normalized pixels
 
 bool pointwise(const ConvProblem& p) {
@@ -20,13 +21,17 @@ bool pointwise(const ConvProblem& p) {
 
 class Pixels : public NormConv {
  public:
-  Pixels(ChannelNorm norm, Plan& plan, const ConvProblem& p)
-      : norm_(std::move(norm)), plan_(plan), p_(p) {}
+  Pixels(ChannelNorm norm, Plan& plan, const PlanEntry& entry)
+      : norm_(std::move(norm)), plan_(plan), entry_(entry), p_(entry_.problem) {}
 
   void run(const std::vector<const char*>& rows, const void* residual, void* y) const override {
     const int64_t plane = p_.in_plane(), c = p_.c;
     const int team = useful_threads(p_, num_threads());
     const int64_t blocks = count(team);
+    if (!norm_ && blocks == 1) {
+      return plan_.run(entry_, reinterpret_cast<const T*>(rows[0]), static_cast<const T*>(residual),
+                       static_cast<T*>(y));
+    }
     std::vector<TapConv<T>> conv;  // of each block of pixels of each image
     size_t bytes = 0;
     for (int64_t n = 0; n < p_.n; ++n) {
@@ -64,7 +69,8 @@ class Pixels : public NormConv {
   int64_t count(int team) const {
     const int64_t most = std::max<int64_t>(
         4 * lanes(), kBlockBytes / static_cast<int64_t>(sizeof(T)) / std::max<int64_t>(p_.c, 1));
-    const int64_t shares = p_.n < team ? team : 1;
+    const int64_t shares =
+        p_.n < team ? std::min<int64_t>(team, ceil_div(2 * p_.in_plane(), kShare)) : 1;
     const int64_t each = norm_ ? ceil_div(ceil_div(p_.in_plane(), shares), most) : 1;
     return std::min(shares * each, ceil_div(p_.in_plane(), lanes()));
   }
@@ -80,6 +86,7 @@ class Pixels : public NormConv {
   TapConv<T> lowered(int64_t count) const {
     TapConv<T> t = lower_forward<T>(p_);
     t.images = 1;
+    t.image = p_.in_plane();
     t.out[2] = count;
     if (norm_) t.dims[2] = count;
     t.w = static_cast<const T*>(plan_.weight());
@@ -90,7 +97,8 @@ class Pixels : public NormConv {
 
   const ChannelNorm norm_;
   const Plan& plan_;
-  const ConvProblem p_;
+  const PlanEntry entry_;
+  const ConvProblem& p_;
 };
 
 }  // namespace
@@ -105,10 +113,10 @@ std::shared_ptr<const NormConv> NormConv::of(const ChannelNorm& norm, Plan& plan
       std::string(entry->algorithm->name) != "im2col") {
     return nullptr;
   }
-  // Without a norm it is worth while where the input outweighs weights and result: each thread then
-  // fetches its share of it alone, which another may have written.
-  if (!norm && (p.n > 1 || p.c < 256 || p.c < 2 * p.k || p.in_plane() < p.k)) return nullptr;
-  return std::make_shared<Pixels>(norm, plan, p);
+  // Without a norm it is worth while for threads, where the weights do not outweigh the rest: each
+  // then fetches its share of the input alone, which it may have written.
+  if (!norm && (p.n > 1 || p.in_plane() < kShare || p.k > 4 * p.in_plane())) return nullptr;
+  return std::make_shared<Pixels>(norm, plan, *entry);
 }
 
 }  // namespace fastconv

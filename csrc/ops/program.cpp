@@ -269,6 +269,7 @@ void Program::fuse() {
       step.run = [few](const void* x, const void* residual, void* y) { few->run(x, residual, y); };
     } else if (const std::shared_ptr<const NormConv> alone = conv_at(i)) {
       used = 1;
+      step.adds_in_place = steps_[i].adds_in_place;
       step.run = [alone](const void* x, const void* residual, void* y) {
         alone->run({static_cast<const char*>(x)}, residual, y);
       };

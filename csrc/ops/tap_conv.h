@@ -31,6 +31,7 @@ struct Term {
 template <class T>
 struct TapConv {
   int64_t images = 1, groups = 1;
+  int64_t image = 0;  // pixels of the whole image, where this is a share of them
   // Source: [images][groups][channels][dims]
   const T* src = nullptr;
   ptrdiff_t src_image = 0, src_group = 0;

@@ -98,7 +98,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   if (t.packed && t.phases() == 1 && !shared && plane > lanes &&
       (rest == 1 || (item == 4 && lanes >= 16 && rest <= 4))) {
     const int64_t most = pointwise ? 24 * lanes : rest == 1 ? std::min(4 * nr, most_pixels) : 0;
-    if (plane <= most) c.lone_lanes = static_cast<int>(rest);
+    if (std::max(plane, t.image) <= most) c.lone_lanes = static_cast<int>(rest);
   }
   // Enough blocks for the threads, as long as they are not too small to amortise the weights.
   if (threads > 1) {
