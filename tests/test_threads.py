@@ -80,6 +80,17 @@ def test_pools(line: str, dtype: str) -> None:
     assert len(results) == 1
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_layer_norm_back(dtype: str) -> None:
+    x, dy, w = (normals(shape, dtype, i) for i, shape in enumerate([(2000, 33), (2000, 33), (33,)]))
+    results = set()
+    for count in COUNTS:
+        with fastconv.threads(count):
+            grads = fastconv.functional.layer_norm_backward(dy, x, (33,), w)
+            results.add(b"".join(map(bits, grads)))
+    assert len(results) == 1
+
+
 @given(conv_problems())
 def test_random_problems(problem: Problem) -> None:
     data = operands(problem, "float32", "normals")

@@ -292,10 +292,12 @@ PyObject* py_layer_norm_backward(PyObject*, PyObject* const* args, Py_ssize_t na
     Ref dx = new_array(shape_of(given), type);
     Ref dweight = affine ? new_vector(d, type) : Ref();
     Ref dbias = affine ? new_vector(d, type) : Ref();
+    const int threads = memory_threads(
+        3.0 * static_cast<double>(item_of(type)) * static_cast<double>(size), num_threads());
     typed(type, [&](auto zero) {
       using T = decltype(zero);
       layer_norm_backward(rows, d, data<T>(g), data<T>(x), data<T>(weight), data<T>(mean),
-                          data<T>(rstd), data<T>(dx), data<T>(dweight), data<T>(dbias));
+                          data<T>(rstd), data<T>(dx), data<T>(dweight), data<T>(dbias), threads);
     });
     if (!affine) return Ref(PyTuple_Pack(3, dx.get(), Py_None, Py_None)).release();
     return Ref(PyTuple_Pack(3, dx.get(), dweight.get(), dbias.get())).release();

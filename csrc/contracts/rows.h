@@ -46,6 +46,17 @@ struct ColumnGate {
   T lo, hi;
 };
 
+// The gradient of layer norm. With xhat = (x - mean) rstd and the means m1, m2 of g w and g w xhat
+// over a row, dx = rstd (g w - m1 - xhat m2); and dw += g xhat, db += g, summed over the rows in
+// their order. w may be null; dw and db both.
+template <class T>
+struct LayerRows {
+  const T *g, *x, *w;
+  const T *mean, *rstd;  // a number for each row
+  T *dx, *dw, *db;
+  ptrdiff_t rows, n;
+};
+
 // Rows of n elements under the normalisations and the softmax (norm.h says what each computes).
 // gate: of g, or null.
 template <class T>
@@ -55,8 +66,7 @@ struct NormKernels {
   void (*affine)(const T* x, const T* residual, T* y, ptrdiff_t n, T scale, T shift, T lo, T hi);
   void (*affine2)(const T* g, const T* x, T* dx, ptrdiff_t n, T a, T b, T c, const Gate<T>* gate);
   void (*normalize)(const T* x, const T* w, const T* b, T* y, ptrdiff_t n, T mean, T rstd);
-  void (*normalize_backward)(const T* g, const T* x, const T* w, T* dx, T* dw, T* db, ptrdiff_t n,
-                             T mean, T rstd);
+  void (*layer_back)(const LayerRows<T>& a);
   void (*softmax)(const T* x, T* y, ptrdiff_t n, bool logarithm);
   void (*softmax_backward)(const T* g, const T* y, T* dx, ptrdiff_t n, bool logarithm);
   // Columns of d values, `stride` apart; scratch holds 2 d vectors.

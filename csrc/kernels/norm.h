@@ -117,39 +117,63 @@ void normalize(const T* x, const T* w, const T* b, T* y, ptrdiff_t n, T mean, T 
   });
 }
 
-// dx = rstd * (g w - m1 - xhat m2), m1 and m2 the means of g w and g w xhat; and onto the running
-// sums dw += g xhat, db += g (any of dx, dw, db may be null).
-template <class T>
-void normalize_backward(const T* g, const T* x, const T* w, T* dx, T* dw, T* db, ptrdiff_t n,
-                        T mean, T rstd) {
-  Vec<T> s1{}, s2{};
-  if (dx) {
-    each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-      Vec<T> gw = get(g + i, lanes);
-      if (w) gw *= get(w + i, lanes);
-      const Vec<T> xhat = (get(x + i, lanes) - splat(mean)) * splat(rstd);
-      s1 += gw;
-      s2 = fma(gw, xhat, s2);  // lanes that are not there have no gradient
-    });
+// R rows from `row` on, which share what is read and written of w, dw and db.
+template <int R, class T>
+__attribute__((noinline)) void layer_rows_back(const LayerRows<T>& a, ptrdiff_t row) {
+  const ptrdiff_t n = a.n, from = row * n;
+  Vec<T> mean[R], rstd[R], s1[R], s2[R];
+  FC_UNROLL for (int r = 0; r < R; ++r) {
+    mean[r] = splat(a.mean[row + r]);
+    rstd[r] = splat(a.rstd[row + r]);
   }
-  const T m1 = total<T>(s1) / static_cast<T>(n), m2 = total<T>(s2) / static_cast<T>(n);
-  each_vector<T>(n, [&](ptrdiff_t i, int lanes) {
-    const Vec<T> gv = get(g + i, lanes);
-    const Vec<T> xhat = (get(x + i, lanes) - splat(mean)) * splat(rstd);
-    if (dw) put(dw + i, fma(gv, xhat, get(dw + i, lanes)), lanes);
-    if (db) put(db + i, get(db + i, lanes) + gv, lanes);
-    if (dx) {
-      const Vec<T> gw = w ? gv * get(w + i, lanes) : gv;
-      put(dx + i, splat(rstd) * (gw - splat(m1) - xhat * splat(m2)), lanes);
+  const auto weight = [&](ptrdiff_t i, int lanes)
+                          FC_LAMBDA { return a.w ? get(a.w + i, lanes) : splat(T(1)); };
+  // Row by row, as memory is fetched best; afterwards they are in cache.
+  for (int r = 0; r < R; ++r) {
+    const T *g = a.g + from + r * n, *x = a.x + from + r * n;
+    Vec<T> sum{}, dot{};
+    each_vector<T>(n, [&](ptrdiff_t i, int lanes) FC_LAMBDA {
+      const Vec<T> gw = get(g + i, lanes) * weight(i, lanes);  // none in lanes that are not there
+      sum += gw;
+      dot = fma(gw, (get(x + i, lanes) - mean[r]) * rstd[r], dot);
+    });
+    s1[r] = splat(total<T>(sum) / static_cast<T>(n));
+    s2[r] = splat(total<T>(dot) / static_cast<T>(n));
+  }
+  each_vector<T>(n, [&](ptrdiff_t i, int lanes) FC_LAMBDA {
+    const Vec<T> w = weight(i, lanes);
+    Vec<T> dw{}, db{};
+    if (a.dw) {
+      dw = get(a.dw + i, lanes);
+      db = get(a.db + i, lanes);
+    }
+    FC_UNROLL for (int r = 0; r < R; ++r) {
+      const ptrdiff_t at = from + r * n + i;
+      const Vec<T> g = get(a.g + at, lanes), xhat = (get(a.x + at, lanes) - mean[r]) * rstd[r];
+      dw = fma(g, xhat, dw);
+      db += g;
+      put(a.dx + at, rstd[r] * (g * w - s1[r] - xhat * s2[r]), lanes);
+    }
+    if (a.dw) {
+      put(a.dw + i, dw, lanes);
+      put(a.db + i, db, lanes);
     }
   });
+}
+
+template <class T>
+void layer_back(const LayerRows<T>& a) {
+  constexpr int most = kRegisters == 32 ? 4 : 2;
+  ptrdiff_t row = 0;
+  for (; row + most <= a.rows; row += most) layer_rows_back<most>(a, row);
+  for (; row < a.rows; ++row) layer_rows_back<1>(a, row);
 }
 
 template <class T>
 constexpr NormKernels<T> norm_table() {
   return {squares<T>,         dots<T>,
           affine<T>,          affine2<T>,
-          normalize<T>,       normalize_backward<T>,
+          normalize<T>,       layer_back<T>,
           softmax_row<T>,     softmax_backward_row<T>,
           softmax_columns<T>, softmax_backward_columns<T>};
 }

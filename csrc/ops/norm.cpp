@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../isa.h"
+#include "memory.h"
 #include "parallel_batches.h"
 
 namespace fastconv {
@@ -186,16 +187,31 @@ void layer_norm(int64_t rows, int64_t d, const T* x, const T* weight, const T* b
   });
 }
 
-// One thread: dweight and dbias are sums over rows, in the order of the rows.
+// Rows are cut into blocks by their number alone, whose sums are added up in order: the same for
+// any number of threads.
 template <class T>
 void layer_norm_backward(int64_t rows, int64_t d, const T* g, const T* x, const T* weight,
-                         const T* mean, const T* rstds, T* dx, T* dweight, T* dbias) {
+                         const T* mean, const T* rstds, T* dx, T* dweight, T* dbias, int threads) {
+  constexpr int64_t kBlocks = 16, kLeast = 16;
   const auto& norm = of_type<T>(*kernels().norm);
-  if (dweight) std::fill_n(dweight, d, T(0));
-  if (dbias) std::fill_n(dbias, d, T(0));
-  for (int64_t row = 0; row < rows; ++row) {
-    norm.normalize_backward(g + row * d, x + row * d, weight, dx ? dx + row * d : nullptr, dweight,
-                            dbias, d, mean[row], rstds[row]);
+  const int64_t most = std::max(kLeast, (rows + kBlocks - 1) / kBlocks);
+  const int64_t blocks = (rows + most - 1) / most, pair = dweight ? 2 * d : 0;
+  const Scratch scratch(static_cast<size_t>(blocks * pair) * sizeof(T));
+  T* const sums = reinterpret_cast<T*>(scratch.data());
+  parallel_for(blocks, threads, [&](int64_t block, int) {
+    const int64_t row = block * most, at = row * d;
+    T* const own = dweight ? sums + block * pair : nullptr;
+    std::fill_n(own, pair, T(0));
+    norm.layer_back({g + at, x + at, weight, mean + row, rstds + row, dx + at, own,
+                     own ? own + d : nullptr, std::min(most, rows - row), d});
+  });
+  if (!dweight) return;
+  std::fill_n(dweight, d, T(0));
+  std::fill_n(dbias, d, T(0));
+  for (int64_t block = 0; block < blocks; ++block) {
+    const T* const own = sums + block * pair;
+    for (int64_t i = 0; i < d; ++i) dweight[i] += own[i];
+    for (int64_t i = 0; i < d; ++i) dbias[i] += own[d + i];
   }
 }
 
@@ -211,7 +227,7 @@ void layer_norm_backward(int64_t rows, int64_t d, const T* g, const T* x, const 
   template void layer_norm<T>(int64_t, int64_t, const T*, const T*, const T*, double, T*, T*, T*, \
                               int);                                                               \
   template void layer_norm_backward<T>(int64_t, int64_t, const T*, const T*, const T*, const T*,  \
-                                       const T*, T*, T*, T*);
+                                       const T*, T*, T*, T*, int);
 FASTCONV_INSTANTIATE(float)
 FASTCONV_INSTANTIATE(double)
 

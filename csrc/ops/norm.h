@@ -45,6 +45,6 @@ void layer_norm(int64_t rows, int64_t d, const T* x, const T* weight, const T* b
                 T* y, T* mean, T* rstd, int threads);
 template <class T>
 void layer_norm_backward(int64_t rows, int64_t d, const T* g, const T* x, const T* weight,
-                         const T* mean, const T* rstd, T* dx, T* dweight, T* dbias);
+                         const T* mean, const T* rstd, T* dx, T* dweight, T* dbias, int threads);
 
 }  // namespace fastconv

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._types import Array, Operand, Result
-from ..autograd import TensorBase, raw, record
+from ..autograd import TensorBase, needs_grad, raw, record
 from ._norm import NormGrads, along_channels, channel_sum, fast, move_running
 from ._tools import compiled
 from .narrow import floats_only, in_float32
@@ -278,11 +278,12 @@ def layer_norm(
     operands = (input, weight, bias)
     if not any(isinstance(v, TensorBase) for v in operands):
         return y
+    affine = needs_grad(weight) or needs_grad(bias)
     return record(
         "LayerNorm",
         y,
         operands,
-        lambda g: _layer_norm_backward(g, x, shape, w, eps, known, w is not None or b is not None),
+        lambda g: _layer_norm_backward(g, x, shape, w, eps, known, affine),
         saves=(input, weight),
     )
 
