@@ -91,15 +91,19 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
     const int64_t row_bytes = t.rows * c.slots * item;
     most_pixels = std::max(2 * nr, std::min(most_pixels, budget / 2 / row_bytes / nr * nr));
   }
-  // Only where every number of threads takes the image whole, or whole vectors of it as one row, so
-  // that sums do not depend on it.
+  // A few lanes beyond whole vectors; only where every number of threads takes the image whole, or
+  // whole vectors of it as one row, so that sums do not depend on it.
   const int64_t rest = plane % lanes, filled = ceil_div(plane, lanes) * lanes;
-  const bool shared = filled * 16 > plane * 17 && images > 1;  // panels, by images
-  if (t.packed && t.phases() == 1 && !shared && plane > lanes &&
-      (rest == 1 || (item == 4 && lanes >= 16 && rest <= 4))) {
-    const int64_t most = pointwise ? 24 * lanes : rest == 1 ? std::min(4 * nr, most_pixels) : 0;
-    if (std::max(plane, t.image) <= most) c.lone_lanes = static_cast<int>(rest);
-  }
+  const int64_t most = pointwise ? 24 * lanes : rest == 1 ? std::min(4 * nr, most_pixels) : 0;
+  const bool lone = t.packed && t.phases() == 1 && plane > lanes &&
+                    std::max(plane, t.image) <= most &&
+                    (rest == 1 || (item == 4 && lanes >= 16 && rest <= 4));
+  // Small images share their panels where one image would leave many lanes idle. Their results are
+  // kept aside, which for the short sums of one tap costs more than a third of the lanes.
+  const bool shared =
+      images > 1 && !lone &&
+      (plane <= lanes || (ntaps == 1 ? filled * 2 > plane * 3 : filled * 16 > plane * 17));
+  if (lone) c.lone_lanes = static_cast<int>(rest);
   // Enough blocks for the threads, as long as they are not too small to amortise the weights.
   if (threads > 1) {
     const int64_t want = ceil_div(3 * threads, images * t.groups);
@@ -116,7 +120,6 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   } else {  // whole planes
     c.block[0] = std::min(z, std::max<int64_t>(1, most_pixels / (p * q)));
     c.block[1] = p;
-    // Small images share their panels where one image would leave many lanes idle.
     if (t.packed && c.block[0] == z && shared) {
       const int64_t wanted = threads > 1 ? ceil_div(images * t.groups, 3 * threads) : images;
       const int64_t most = std::max<int64_t>(1, most_pixels / plane);
