@@ -121,9 +121,7 @@ double broadcast_cost(const ConvProblem& p, Direction direction, size_t item, bo
   // Filters are turned, or come as they are from where a network has left them: beyond the caches.
   const double filters = w.rows * w.depth / w.lanes / static_cast<double>(p.n);
   const double turned = prepared ? 7 : w.input ? 22 : 13.7;
-  // Rows are not split by phase here.
-  const double filled = w.filled / (!w.input && p.stride[2] > 1 ? 2 : 1);
-  return w.times * ((w.input ? 1.05 : 0.98) * product + 4 * filled +
+  return w.times * ((w.input ? 1.05 : 0.98) * product + 4 * w.filled +
                     6.4 * w.results(w.p * w.q * vectors, 1.5) + turned * filters) +
          300;
 }
