@@ -268,35 +268,36 @@ class Run {
     }
   }
 
-  // Some panels pass the first rows, which pack them; then the others take them all.
+  // Some panels pass the first rows, which pack them; then the others take them all. A single one
+  // passes all rows at once.
   void gather(const GemmBlock<T>& all, const Block& b, T* panels) const {
     const auto& gemm = of_type<T>(*kernels().gemm);
-    const int64_t first = all.rows / ceil_div(all.rows, gemm.mr);
+    const int64_t first = c_.panels == 1 ? all.rows : all.rows / ceil_div(all.rows, gemm.mr);
     const int64_t size = all.depth * gemm.nr, pixels = b.pixels();
-    const auto from = [&all](GemmBlock<T> g, int64_t row, int64_t lane) {
-      g.c += row * g.c_row + lane;
-      if (g.residual) g.residual += row * g.residual_row + lane;
-      if (g.bias_row) g.bias_row += row;
-      g.a += row * g.a_row;
-      g.rows = row ? all.rows - row : g.rows;
-      return g;
+    const auto at_lane = [&all](GemmBlock<T>& g, int64_t row, int64_t lane) {
+      g.c = all.c + row * all.c_row + lane;
+      if (all.residual) g.residual = all.residual + row * all.residual_row + lane;
     };
+    GemmBlock<T> g = all, rest = all;
+    g.rows = first;
+    rest.source = nullptr;
+    rest.b = panels;
+    rest.b_panel = size;
+    rest.rows -= first;
+    rest.a += first * all.a_row;
+    if (all.bias_row) rest.bias_row += first;
     int64_t begin = 0;  // the first lane that the other rows have not taken
     each_panel(b, [&](int64_t at, int64_t lanes, const Segment* segments, int count) {
-      GemmBlock<T> g = from(all, 0, at);
+      at_lane(g, 0, at);
       g.segments = segments;
       g.segment_count = count;
       g.panel = panels + (at - begin) / gemm.nr * size;
-      g.rows = first;
       g.lanes = lanes;
       gemm.block(g);
       const int64_t end = at + lanes;
       if (end < pixels && end - begin < c_.panels * gemm.nr) return;
       if (first < all.rows) {
-        GemmBlock<T> rest = from(all, first, begin);
-        rest.source = nullptr;
-        rest.b = panels;
-        rest.b_panel = size;
+        at_lane(rest, first, begin);
         rest.lanes = end - begin;
         gemm.block(rest);
       }
