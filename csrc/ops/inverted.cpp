@@ -6,9 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "conv.h"
-#include "last_panels.h"
-#include "parallel.h"
+#include "inverted_parts.h"
 #include "program.h"
 
 namespace fastconv {
@@ -17,60 +15,47 @@ namespace {
 using T = float;
 
 constexpr size_t kBandBytes = size_t{512} << 10;  // what a band of rows may take
+constexpr size_t kWholeBytes = size_t{1} << 20;   // what threads may share of a widened picture
 
 bool depthwise(const ConvProblem& p) {
   return p.groups == p.c && p.k == p.c && p.in[0] == 1 && p.ker[0] == 1 && p.stride[1] >= 1;
 }
 
-// The weights of a depthwise convolution, [tap][channel], and the bias as one more row.
-const T* taps_of(Plan& plan, int64_t channels, int64_t taps) {
-  static const char kind = 0;
-  const int64_t pitch = pitch_of(channels);
-  const auto bytes = static_cast<size_t>((taps + 1) * pitch) * sizeof(T);
-  return static_cast<const T*>(plan.form(&kind, bytes, [&](void* to) {
-    const T *w = static_cast<const T*>(plan.weight()), *bias = static_cast<const T*>(plan.bias());
-    T* out = static_cast<T*>(to);
-    std::fill_n(out, (taps + 1) * pitch, T(0));
-    for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t t = 0; t < taps; ++t) out[t * pitch + c] = w[c * taps + t];
-      if (bias) out[taps * pitch + c] = bias[c];
-    }
-  }));
-}
-
 class Block : public Inverted {
  public:
-  Block(const InvertedPlans& plans, const ConvProblem& expand, const ConvProblem& depth,
-        const ConvProblem& project)
+  Block(const InvertedPlans& plans, const InvertedShape& shape)
       : plans_(plans),
-        c_(expand.c),
-        d_(depth),
-        k_(project.k),
-        wide_(depth.c),
-        pitch_(pitch_of(depth.c)),
+        shape_(shape),
+        c_(shape.c),
+        d_(shape_.depth),
+        k_(shape.k),
+        wide_(shape.wide()),
+        pitch_(pitch_of(wide_)),
         x_pitch_(pitch_of(c_)),
         y_pitch_(pitch_of(k_)),
-        columns_(depth.in[2] + depth.pad_lo[2] + depth.pad_hi[2]),
-        reach_((depth.ker[1] - 1) * depth.dil[1] + 1) {
+        columns_(shape.columns()),
+        tap_off_(tap_offsets(shape, pitch_)) {
     const int64_t p = d_.out[1], q = d_.out[2];
     const size_t row =
         sizeof(T) * static_cast<size_t>(pitch_) * static_cast<size_t>(columns_ * d_.stride[1] + q);
     const int64_t fits = std::max<int64_t>(1, static_cast<int64_t>(kBandBytes / row));
     band_ = ceil_div(p, ceil_div(p, std::min(fits, p)));
-    rows_ = std::min((band_ - 1) * d_.stride[1] + reach_, d_.in[1]);
+    rows_ = std::min((band_ - 1) * d_.stride[1] + shape_.reach(), d_.in[1]);
     for (int64_t i = 0; i < rows_; ++i) {
       for (int64_t j = 0; j < d_.in[2]; ++j) wide_off_.push_back((i * columns_ + j) * pitch_);
     }
-    for (int64_t r = 0; r < d_.ker[1]; ++r) {
-      for (int64_t s = 0; s < d_.ker[2]; ++s) {
-        tap_off_.push_back((r * d_.dil[1] * columns_ + s * d_.dil[2]) * pitch_);
+    if (plans.gate &&
+        static_cast<size_t>(d_.in[1] * columns_ * pitch_) * sizeof(T) <= kWholeBytes) {
+      for (int64_t i = 0; i < d_.in[1]; ++i) {
+        const int64_t row = i * columns_ + d_.pad_lo[2];
+        for (int64_t j = 0; j < d_.in[2]; ++j) whole_off_.push_back((row + j) * pitch_);
       }
     }
     for (int64_t i = 0; i < band_ * d_.out[2]; ++i) narrow_off_.push_back(i * y_pitch_);
   }
 
   void run(const void* x, const void* residual, void* y) const override {
-    const int64_t parts = std::min<int64_t>(d_.out[1], threads());
+    const int64_t parts = std::min<int64_t>(d_.out[1], shape_.threads());
     const size_t own = thread_bytes(), all = static_cast<size_t>(parts) * own;
     const Scratch scratch(common_size(all + whole_bytes()));
     for (int64_t n = 0; n < d_.n; ++n) {
@@ -79,26 +64,11 @@ class Block : public Inverted {
       const T* more = residual ? static_cast<const T*>(residual) + at : nullptr;
       T* result = static_cast<T*>(y) + at;
       const Whole whole(*this, scratch.data() + all);
-      parallel_for(parts, static_cast<int>(parts), [&](int64_t part, int thread) {
-        Buffers b(*this, scratch.data() + static_cast<size_t>(thread) * own);
-        b.clear(*this);
-        const int64_t end = d_.out[1] * (part + 1) / parts;
-        for (int64_t p = d_.out[1] * part / parts; p < end; p += band_) {
-          const int64_t stop = std::min(p + band_, end), first = p * d_.out[2];
-          T* const mid = plans_.gate ? whole.mid + first * pitch_ : b.mid;
-          widen(image, p, stop, &b);
-          filter(b, p, stop, mid);
-          if (plans_.gate) {
-            for (int64_t i = p; i < stop; ++i) {
-              norm_last().sums(mid + (i - p) * d_.out[2] * pitch_, d_.out[2], pitch_, pitch_,
-                               whole.sums + i * pitch_);
-            }
-          } else {
-            narrow(mid, (stop - p) * d_.out[2], b.result);
-            finish(first, (stop - p) * d_.out[2], more, b.result, result);
-          }
-        }
-      });
+      if (plans_.gate && parts > 1 && !whole_off_.empty()) {
+        filter_together(image, whole, scratch.data(), static_cast<int>(parts));
+      } else {
+        by_bands(image, more, whole, scratch.data(), parts, result);
+      }
       if (!plans_.gate) continue;
       excite(whole);
       const int64_t most = std::min(band_, ceil_div(d_.out[1], parts)) * d_.out[2];
@@ -128,23 +98,11 @@ class Block : public Inverted {
       mid = carver.take<T>(block.mid_size());
       result = carver.take<T>(block.result_size());
     }
-    // What is beside the picture is zero, and what is beside the channels.
-    void clear(const Block& block) {
-      const int64_t pitch = block.pitch_, channels = block.wide_, columns = block.columns_;
-      const int64_t before = block.d_.pad_lo[2], after = block.d_.pad_hi[2];
-      for (int64_t i = 0; i < block.rows_; ++i) {
-        T* const row = wide + i * columns * pitch;
-        std::fill_n(row, before * pitch, T(0));
-        std::fill_n(row + (columns - after) * pitch, after * pitch, T(0));
-        for (int64_t j = before; channels < pitch && j < columns - after; ++j) {
-          std::fill_n(row + j * pitch + channels, pitch - channels, T(0));
-        }
-      }
-    }
   };
   // Where there is a gate: a whole picture between the two halves, and what is known of it.
   struct Whole {
     T *mid = nullptr, *sums = nullptr, *means = nullptr, *scale = nullptr, *zero = nullptr;
+    T* wide = nullptr;  // the widened picture, if threads share it
     Whole(const Block& block, char* at) {
       if (!block.plans_.gate) return;
       Carver carver(at);
@@ -153,6 +111,7 @@ class Block : public Inverted {
       means = carver.take<T>(block.pitch());
       scale = carver.take<T>(block.pitch());
       zero = carver.take<T>(block.pitch());
+      wide = carver.take<T>(block.shared_size());
     }
   };
   size_t pixels() const { return static_cast<size_t>(d_.out_plane()); }
@@ -161,9 +120,15 @@ class Block : public Inverted {
   size_t whole_bytes() const {
     if (!plans_.gate) return 0;
     return Carver::bytes<T>(pixels() * pitch()) + Carver::bytes<T>(pixel_rows() * pitch()) +
-           3 * Carver::bytes<T>(pitch());
+           3 * Carver::bytes<T>(pitch()) + Carver::bytes<T>(shared_size());
   }
-  size_t source_size() const { return static_cast<size_t>(rows_ * d_.in[2] * x_pitch_); }
+  size_t shared_size() const {
+    return whole_off_.empty() ? 0 : static_cast<size_t>(d_.in[1] * columns_ * pitch_);
+  }
+  size_t source_size() const {
+    const int64_t rows = whole_off_.empty() ? rows_ : d_.in[1];
+    return static_cast<size_t>(rows * d_.in[2] * x_pitch_);
+  }
   size_t wide_size() const { return static_cast<size_t>(rows_ * columns_ * pitch_); }
   size_t mid_size() const {
     return plans_.gate ? 0 : static_cast<size_t>(band_ * d_.out[2] * pitch_);
@@ -173,21 +138,78 @@ class Block : public Inverted {
     return Carver::bytes<T>(source_size()) + Carver::bytes<T>(wide_size()) +
            Carver::bytes<T>(mid_size()) + Carver::bytes<T>(result_size());
   }
-  int threads() const {
-    const double wide = static_cast<double>(d_.c) * static_cast<double>(d_.in_plane());
-    const double work = wide * static_cast<double>(c_ + 20) * 2 + d_.flops();
-    return useful_threads(work, num_threads());
-  }
-
   const auto& gemm() const { return kernels().gemm->f32; }
   const auto& last() const { return *kernels().last; }
+
+  // Some rows of the picture after the other, up to the gate or all the way.
+  void by_bands(const T* image, const T* more, const Whole& whole, char* scratch, int64_t parts,
+                T* result) const {
+    const size_t own = thread_bytes();
+    parallel_for(parts, static_cast<int>(parts), [&](int64_t part, int thread) {
+      Buffers b(*this, scratch + static_cast<size_t>(thread) * own);
+      clear_beside(shape_, rows_, pitch_, b.wide);
+      const int64_t end = d_.out[1] * (part + 1) / parts;
+      for (int64_t p = d_.out[1] * part / parts; p < end; p += band_) {
+        const int64_t stop = std::min(p + band_, end), first = p * d_.out[2];
+        T* const mid = plans_.gate ? whole.mid + first * pitch_ : b.mid;
+        widen(image, p, stop, &b);
+        filter(b, p, stop, mid);
+        if (plans_.gate) {
+          for (int64_t i = p; i < stop; ++i) {
+            norm_last().sums(mid + (i - p) * d_.out[2] * pitch_, d_.out[2], pitch_, pitch_,
+                             whole.sums + i * pitch_);
+          }
+        } else {
+          narrow(mid, (stop - p) * d_.out[2], b.result);
+          finish(first, (stop - p) * d_.out[2], more, b.result, result);
+        }
+      }
+    });
+  }
+
+  // Up to the gate, threads share one widened picture, of which no row is made twice.
+  void filter_together(const T* image, const Whole& whole, char* scratch, int team) const {
+    constexpr int64_t kTile = 7;  // pixels of a register tile
+    const int64_t plane = d_.in_plane(), tiles = ceil_div(plane, kTile), q = d_.out[2];
+    const size_t own = thread_bytes();
+    clear_beside(shape_, d_.in[1], pitch_, whole.wide);
+    parallel_for(team, team, [&](int64_t part, int thread) {
+      const int64_t first = tiles * part / team * kTile;
+      const int64_t stop = std::min(plane, tiles * (part + 1) / team * kTile);
+      const Buffers b(*this, scratch + static_cast<size_t>(thread) * own);
+      if (first < stop) widen_pixels(image, first, stop, b.source, whole.wide);
+    });
+    parallel_for(d_.out[1], team, [&](int64_t i, int) {
+      T* const row = whole.mid + i * q * pitch_;
+      filter_rows(shape_, *plans_.depthwise, whole.wide, 0, tap_off_.data(), i, i + 1, row);
+      norm_last().sums(row, q, pitch_, pitch_, whole.sums + i * pitch_);
+    });
+  }
+
+  // Pixels [first, stop) of the whole widened picture.
+  void widen_pixels(const T* image, int64_t first, int64_t stop, T* source, T* wide) const {
+    gemm().transpose(image + first, d_.in_plane(), c_, stop - first, source, x_pitch_);
+    const Activation activation = plans_.expand->activation();
+    LastProduct g = last_product(*plans_.expand, c_, wide_);
+    clamp_range(activation, &g.lo, &g.hi);
+    g.a = source;
+    g.a_row = x_pitch_;
+    g.c = wide;
+    g.c_off = whole_off_.data() + first;
+    g.rows = stop - first;
+    last().product(g);
+    for (int64_t i = first, n; i < stop; i += n) {
+      n = std::min(stop, (i / d_.in[2] + 1) * d_.in[2]) - i;
+      activate(activation, wide + whole_off_[static_cast<size_t>(i)], n * pitch_, 1);
+    }
+  }
 
   // The rows of the widened picture that output rows [p, stop) read.
   void widen(const T* image, int64_t p, int64_t stop, Buffers* b) const {
     const int64_t top = p * d_.stride[1] - d_.pad_lo[1];
     const int64_t lo = std::max<int64_t>(0, std::min(top, d_.in[1]));
     const int64_t hi =
-        std::max(lo, std::min(d_.in[1], top + (stop - p - 1) * d_.stride[1] + reach_));
+        std::max(lo, std::min(d_.in[1], top + (stop - p - 1) * d_.stride[1] + shape_.reach()));
     const int64_t row = columns_ * pitch_, kept = std::max<int64_t>(0, b->hi - std::max(lo, b->lo));
     if (kept > 0 && lo > b->lo) {
       std::memmove(b->wide, b->wide + (lo - b->lo) * row,
@@ -211,42 +233,9 @@ class Block : public Inverted {
     for (int64_t i = 0; i < hi - first; ++i) activate(activation, to + i * row, w * pitch_, 1);
   }
 
-  // Tap rows [first, second) of output row i: the others meet zeros above and below the picture.
-  using Span = std::pair<int64_t, int64_t>;
-  Span taps_inside(int64_t i) const {
-    const int64_t top = i * d_.stride[1] - d_.pad_lo[1], d = d_.dil[1];
-    const int64_t first = top >= 0 ? 0 : std::min(d_.ker[1], ceil_div(-top, d));
-    return {first, std::max(first, std::min(d_.ker[1],
-                                            ceil_div(std::max<int64_t>(0, d_.in[1] - top), d)))};
-  }
-
   // Rows [p, stop) of the depthwise convolution.
   void filter(const Buffers& b, int64_t p, int64_t stop, T* mid) const {
-    const int64_t row = columns_ * pitch_, q = d_.out[2];
-    const T* const w = taps_of(*plans_.depthwise, wide_, d_.taps());
-    const Activation activation = plans_.depthwise->activation();
-    LastSum g{};
-    g.src_row = d_.stride[1] * row;
-    g.src_step = d_.stride[2] * pitch_;
-    g.tap_off = tap_off_.data();
-    g.w_tap = pitch_;
-    g.bias = w + d_.taps() * pitch_;
-    g.out_row = q * pitch_;
-    g.out_step = pitch_;
-    g.width = q;
-    g.channels = pitch_;
-    clamp_range(activation, &g.lo, &g.hi);
-    for (int64_t i = p; i < stop; i += g.rows) {
-      const Span taps = taps_inside(i);
-      for (g.rows = 1; i + g.rows < stop && taps_inside(i + g.rows) == taps;) ++g.rows;
-      g.taps = (taps.second - taps.first) * d_.ker[2];
-      const int64_t top = i * d_.stride[1] - d_.pad_lo[1] + taps.first * d_.dil[1];
-      g.src = b.wide + (top - b.lo) * row;
-      g.w = w + taps.first * d_.ker[2] * pitch_;
-      g.out = mid + (i - p) * q * pitch_;
-      last().sum(g);
-    }
-    activate(activation, mid, (stop - p) * q * pitch_, 1);
+    filter_rows(shape_, *plans_.depthwise, b.wide, b.lo, tap_off_.data(), p, stop, mid);
   }
 
   // Pixels of the result, channels last.
@@ -261,20 +250,8 @@ class Block : public Inverted {
     last().product(g);
   }
 
-  // Pixels [first, first + pixels) of the result, from channels last to planes.
   void finish(int64_t first, int64_t pixels, const T* residual, const T* buffer, T* y) const {
-    const int64_t plane = d_.out_plane();
-    const Activation activation = plans_.project->activation();
-    gemm().transpose(buffer, y_pitch_, pixels, k_, y + first, plane);
-    if (!residual && activation == Activation::none) return;
-    T lo, hi;
-    clamp_range(activation, &lo, &hi);
-    for (int64_t k = 0; k < k_; ++k) {
-      T* const row = y + k * plane + first;
-      const T* const add = residual ? residual + k * plane + first : nullptr;
-      kernels().norm->f32.affine(row, add, row, pixels, T(1), T(0), lo, hi);
-      activate(activation, row, pixels, 1);
-    }
+    finish_pixels(shape_, plans_.project->activation(), first, pixels, buffer, residual, y);
   }
 
   // What each channel of the whole picture is multiplied by.
@@ -290,14 +267,15 @@ class Block : public Inverted {
   const NormLastKernels<float>& norm_last() const { return kernels().norm->last32; }
 
   const InvertedPlans plans_;
+  const InvertedShape shape_;
   const int64_t c_;
-  const ConvProblem d_;
+  const ConvProblem& d_;
   const int64_t k_, wide_, pitch_, x_pitch_, y_pitch_;
   const int64_t columns_;  // of the widened picture with its padding
-  const int64_t reach_;    // rows under a window
   int64_t band_, rows_;    // output rows at a time, and the rows they read
-  std::vector<ptrdiff_t> tap_off_;
+  const std::vector<ptrdiff_t> tap_off_;
   std::vector<ptrdiff_t> wide_off_, narrow_off_;  // of the pixels of a band
+  std::vector<ptrdiff_t> whole_off_;              // of the whole picture's, if threads share it
 };
 
 }  // namespace
@@ -311,7 +289,7 @@ std::shared_ptr<const Inverted> Inverted::of(const InvertedPlans& plans, const S
   if (!depthwise(depth)) return nullptr;
   const ConvProblem project = plans.project->entry(depth.output_shape())->problem;
   if (!is_pointwise(project)) return nullptr;
-  return std::make_shared<Block>(plans, expand, depth, project);
+  return std::make_shared<Block>(plans, InvertedShape{expand.c, depth, project.k});
 }
 
 }  // namespace fastconv
