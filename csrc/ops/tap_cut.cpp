@@ -5,6 +5,10 @@
 namespace fastconv {
 namespace {
 
+// Pieces for each thread: enough to share what one of them cannot finish, and few beginnings, where
+// nothing has been fetched ahead.
+constexpr int64_t kPieces = 2;
+
 // Short sums, added up: the error of a float sum grows with the length of its runs.
 void cut_depth(int64_t channels, int64_t taps, Cut* c) {
   constexpr int64_t kMost = kTapDepth;
@@ -106,7 +110,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   if (lone) c.lone_lanes = static_cast<int>(rest);
   // Enough blocks for the threads, as long as they are not too small to amortise the weights.
   if (threads > 1) {
-    const int64_t want = ceil_div(3 * threads, images * t.groups);
+    const int64_t want = ceil_div(kPieces * threads, images * t.groups);
     most_pixels = std::max(std::min(most_pixels, 4 * nr),
                            std::min(most_pixels, ceil_div(ceil_div(plane, want), nr) * nr));
   }
@@ -121,7 +125,7 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
     c.block[0] = std::min(z, std::max<int64_t>(1, most_pixels / (p * q)));
     c.block[1] = p;
     if (t.packed && c.block[0] == z && shared) {
-      const int64_t wanted = threads > 1 ? ceil_div(images * t.groups, 3 * threads) : images;
+      const int64_t wanted = threads > 1 ? ceil_div(images * t.groups, kPieces * threads) : images;
       const int64_t most = std::max<int64_t>(1, most_pixels / plane);
       c.images = std::max<int64_t>(1, std::min({most, wanted, images}));
       c.images = ceil_div(images, ceil_div(images, c.images));
@@ -158,9 +162,9 @@ Cut tap_cut(const TapConv<T>& t, int threads) {
   // would grow large.
   c.row_parts = 1;
   const int64_t pieces = std::max<int64_t>(1, c.pieces(t.groups));  // none of an empty batch
-  if (threads > 1 && pieces < 3 * threads) {
+  if (threads > 1 && pieces < kPieces * threads) {
     // Every part packs the pixels anew: large ones, unless that is not a fair share of the blocks.
-    const int64_t fewest = ceil_div(threads, pieces), most = ceil_div(3 * threads, pieces);
+    const int64_t fewest = ceil_div(threads, pieces), most = ceil_div(kPieces * threads, pieces);
     const int64_t large = std::max(fewest, std::min(most, t.rows / (4 * mr)));
     c.row_parts =
         std::min(ceil_div(t.rows, mr), pieces < threads || pieces % threads == 0 ? large : most);
