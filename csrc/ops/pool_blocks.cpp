@@ -5,6 +5,8 @@
 namespace fastconv {
 namespace {
 
+constexpr int64_t kLarge = 8192;  // elements of a plane
+
 int64_t span(const PoolProblem& p, int axis) {
   return (p.ker[axis] - 1) * p.dil[axis] + 1;
 }
@@ -50,15 +52,24 @@ PoolBlocks::PoolBlocks(const PoolProblem& p, size_t item, int64_t lanes, int thr
       }
     }
   }
+  // A picture's large planes are shared by rows, as convolutions beside the pool share them: what a
+  // thread wrote stays in its own cache.
+  by_rows_ = threads > 1 && p.n == 1 && p.out[0] == 1 && p.in_plane() >= kLarge;
+  if (by_rows_) {
+    const int64_t bands = ceil_div(ceil_div(p.out[1], size_[1]), threads) * threads;
+    planes_ = 1;
+    size_[1] = ceil_div(p.out[1], bands);
+  }
   rows_ = planes_ > 1 ? planes_ * plane_rows : needed(p, 0, size_[0]) * needed(p, 1, size_[1]);
   groups_ = ceil_div(p.planes(), planes_);
   for (int axis = 0; axis < 3; ++axis) along_[axis] = ceil_div(p.out[axis], size_[axis]);
 }
 
 PoolBlock PoolBlocks::block(int64_t i) const {
-  const int64_t q = i % along_[2], p = i / along_[2] % along_[1],
-                z = i / (along_[2] * along_[1]) % along_[0],
-                group = i / (along_[2] * along_[1] * along_[0]);
+  const int64_t q = i % along_[2], rest = i / along_[2], depths = along_[1] * along_[0];
+  const int64_t p = by_rows_ ? rest / groups_ : rest % along_[1];
+  const int64_t z = by_rows_ ? 0 : rest / along_[1] % along_[0];
+  const int64_t group = by_rows_ ? rest % groups_ : rest / depths;
   PoolBlock b;
   b.plane = group * planes_;
   b.planes = std::min(planes_, p_.planes() - b.plane);

@@ -32,7 +32,7 @@ class PoolBlocks {
 
  private:
   const PoolProblem& p_;
-  bool flat_;
+  bool flat_, by_rows_;
   int64_t pitch_, rows_;
   int64_t planes_, size_[3];  // of a block
   int64_t groups_, along_[3];
